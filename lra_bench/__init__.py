@@ -1,0 +1,3 @@
+"""Long Range Arena, runnable: tasks × attentions × positional encodings, trained, measured, compared."""
+
+__version__ = "0.1.0"

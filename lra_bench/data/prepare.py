@@ -1,0 +1,89 @@
+"""Turn a task's source into a prepared set, once; later calls find it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from lra_bench import __version__
+from lra_bench.data.store import MANIFEST, Manifest, write
+from lra_bench.errors import InputError, nearest
+from lra_bench.registry import Spec
+from lra_bench.tasks import tasks
+from lra_bench.tasks.base import SOURCES, Request, Task
+
+SOURCE_CHOICES = ("auto", "offline", *SOURCES)
+
+
+def default_cache() -> Path:
+    """Where prepared sets live: $LRA_BENCH_CACHE, else the user's cache directory."""
+    if chosen := os.environ.get("LRA_BENCH_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lra-bench"
+
+
+def choose_source(task: Task, wanted: str, data_dir: Path | None) -> str:
+    """Resolve `auto` (real data only) and `offline` (no network) to one of the task's sources.
+
+    `auto` takes the local directory when one is given, else the hub, else the true generator: it
+    never falls back to a synthetic stand-in, which must be asked for. Raises InputError.
+    """
+    has = task.sources()
+    if wanted not in SOURCE_CHOICES:
+        raise InputError(f"unknown source '{wanted}'; {nearest(wanted, SOURCE_CHOICES)}")
+    if wanted == "offline":
+        return "generated" if "generated" in has else "synthetic"
+    if wanted != "auto":
+        if wanted not in has:
+            raise InputError(f"task '{task.name}' has no source '{wanted}'; it has {', '.join(has)}")
+        return wanted
+    if data_dir is not None and "local" in has:
+        return "local"
+    for source in ("hub", "generated"):
+        if source in has:
+            return source
+    raise InputError(
+        f"task '{task.name}' needs --data-dir (its public release) or --source synthetic"
+    )
+
+
+def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
+    """Return the directory of the prepared set, preparing it first where it is missing.
+
+    Args:
+        spec: the task with its parameters.
+        source: one of the task's sources, already resolved.
+        cache: directory of all prepared sets.
+    """
+    task = tasks.create(spec)
+    dataset = task.dataset(source, request)
+    directory = cache / f"{_slug(str(spec))}-{_slug(dataset)}-{_key(task, spec, source, request)}"
+    if not (directory / MANIFEST).exists():
+        description = {
+            "task": str(spec),
+            "dataset": dataset,
+            "source": source,
+            "synthetic": source == "synthetic",
+            "inputs": task.inputs,
+            "symbols": task.symbols,
+            "classes": task.classes,
+            "length": task.length,
+            "grid": None if task.grid is None else list(task.grid),
+            "version": __version__,
+        }
+        write(directory, task.blocks(source, request), description)
+    Manifest.read(directory)
+    return directory
+
+
+def _key(task: Task, spec: Spec, source: str, request: Request) -> str:
+    files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in task.origin(source, request)]
+    identity = json.dumps([str(spec), source, request.limit, sorted(files)])
+    return hashlib.sha256(identity.encode()).hexdigest()[:10]
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")

@@ -1,0 +1,18 @@
+"""Shared fixtures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Directory of real data in the public releases' layouts; tests skip where there is none."""
+    default = Path(__file__).parents[1] / ".." / "shared" / "data"
+    directory = Path(os.environ.get("LRA_BENCH_DATA", default)).resolve()
+    if not directory.is_dir():
+        pytest.skip(f"no real data at {directory} (set LRA_BENCH_DATA to a data directory)")
+    return directory
