@@ -84,9 +84,13 @@ class Registry(Generic[Part]):
             if name in self._targets or name in self._classes:
                 raise InputError(f"{self.kind} '{name}' is registered already; choose another name")
             if not name or any(mark in name for mark in ":,= /\\"):
-                raise InputError(f"{self.kind} name '{name}' may not hold any of ':,= /\\' or be empty")
+                raise InputError(
+                    f"{self.kind} name '{name}' may not hold any of ':,= /\\' or be empty"
+                )
             if not part.__doc__:
-                raise InputError(f"{self.kind} '{name}' needs a docstring: its first line is its summary")
+                raise InputError(
+                    f"{self.kind} '{name}' needs a docstring: its first line is its summary"
+                )
             self._classes[name] = part
             return part
 

@@ -1,0 +1,1 @@
+"""The conformance suite that any encoding or attention can be put through."""

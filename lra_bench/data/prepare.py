@@ -38,7 +38,9 @@ def choose_source(task: Task, wanted: str, data_dir: Path | None) -> str:
         return "generated" if "generated" in has else "synthetic"
     if wanted != "auto":
         if wanted not in has:
-            raise InputError(f"task '{task.name}' has no source '{wanted}'; it has {', '.join(has)}")
+            raise InputError(
+                f"task '{task.name}' has no source '{wanted}'; it has {', '.join(has)}"
+            )
         return wanted
     if data_dir is not None and "local" in has:
         return "local"

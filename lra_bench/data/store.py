@@ -75,7 +75,9 @@ class Manifest:
             splits = {name: SplitStatistics(**one) for name, one in fields.pop("splits").items()}
             return cls(splits=splits, **fields)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not a readable manifest ({error}); prepare it again") from None
+            raise InputError(
+                f"{path}: not a readable manifest ({error}); prepare it again"
+            ) from None
 
 
 @dataclass(frozen=True)

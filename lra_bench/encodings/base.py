@@ -91,7 +91,9 @@ class Encoding(nn.Module):
     @classmethod
     def hooks(cls) -> frozenset[str]:
         """Names of the hooks that this class overrides."""
-        return frozenset(name for name in HOOKS if getattr(cls, name) is not getattr(Encoding, name))
+        return frozenset(
+            name for name in HOOKS if getattr(cls, name) is not getattr(Encoding, name)
+        )
 
     def prepare(self, layout: Layout) -> Any:
         """Compute what all layers of one forward pass share: rotations, noise, spectra.
@@ -100,9 +102,7 @@ class Encoding(nn.Module):
         """
         return None
 
-    def embed(
-        self, x: Float[Tensor, "batch n dim"], codes: Any
-    ) -> Float[Tensor, "batch n dim"]:
+    def embed(self, x: Float[Tensor, "batch n dim"], codes: Any) -> Float[Tensor, "batch n dim"]:
         """Add order to the token embeddings, once, before the first layer (prefix included)."""
         return x
 

@@ -1,0 +1,1 @@
+"""Throughput, memory, and where they were taken."""

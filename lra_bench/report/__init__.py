@@ -1,0 +1,1 @@
+"""Reports drawn from records: statistics, tables, plots, the page."""

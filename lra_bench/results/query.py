@@ -11,7 +11,16 @@ from lra_bench.results.store import ResultsStore
 if TYPE_CHECKING:
     import pandas as pd
 
-_NESTED = ("identity", "data", "accuracy", "parameters", "throughput", "memory", "time", "environment")
+_NESTED = (
+    "identity",
+    "data",
+    "accuracy",
+    "parameters",
+    "throughput",
+    "memory",
+    "time",
+    "environment",
+)
 _LEFT_OUT = {"identity.config", "accuracy.curve"}
 
 

@@ -51,7 +51,7 @@ class ResultsStore:
                 file.write(record.model_dump_json(indent=2) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(staging, target)
+            Path(staging).replace(target)
         except BaseException:
             Path(staging).unlink(missing_ok=True)
             raise

@@ -1,0 +1,1 @@
+"""Studies: which cells there are, which are done, and running the rest."""

@@ -1,0 +1,1 @@
+"""One cell: the loop, evaluation, schedules, checkpoints."""

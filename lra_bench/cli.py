@@ -1,0 +1,61 @@
+"""The command line: `lra-bench COMMAND …`, the same program as `python run_bench.py`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lra_bench import __version__
+from lra_bench.errors import InputError, nearest
+
+COMMANDS = ("run", "list", "data", "report", "results")
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; their modules are light to import."""
+    parser = _Parser(prog="lra-bench", description="Long Range Arena: train, measure, compare.")
+    parser.add_argument("--version", action="version", version=f"lra-bench {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name in COMMANDS:
+        command = importlib.import_module(f"lra_bench.commands.{name}")
+        subparser = subparsers.add_parser(name, help=command.HELP, description=command.HELP)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; bad input is one line on stderr and code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given and not given[0].startswith("-") and given[0] not in COMMANDS:
+            raise InputError(f"unknown command '{given[0]}'; {nearest(given[0], COMMANDS)}")
+        parser = build_parser()
+        parsed = parser.parse_args(given)
+        if parsed.command is None:
+            parser.print_help()
+            return 0
+        code: int = parsed.run(parsed)
+        return code
+    except InputError as error:
+        print(f"lra-bench: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("lra-bench: interrupted; the same command carries on", file=sys.stderr)
+        return EXIT_INTERRUPTED

@@ -1,0 +1,1 @@
+"""Generators of tasks whose data is made, not collected."""
