@@ -118,7 +118,9 @@ class Encoding(nn.Module):
     def bias(
         self, n: int, codes: Any
     ) -> Float[Tensor, "heads offsets"] | Float[Tensor, "heads n n"]:
-        """Score bias: Toeplitz (H, 2n − 1), entry [h, n − 1 + i − j] for query i, key j; or (H, n, n)."""
+        """Score bias: Toeplitz (H, 2n − 1), where query i and key j meet at [h, n − 1 + i − j];
+        or dense (H, n, n).
+        """
         raise NotImplementedError
 
     def mix(
