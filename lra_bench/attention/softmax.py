@@ -1,0 +1,81 @@
+"""Softmax attention, the reference every efficient mechanism is compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from lra_bench.attention.base import Attention
+from lra_bench.encodings.base import Encoding
+
+
+class Softmax(Attention):
+    """Softmax attention by PyTorch's fused kernel, quadratic in the length.
+
+    out_i = Σ_j softmax_j(q_i·k_j / √d + b_ij) v_j with d the head dimension, whatever number of
+    channels the encoding turns queries and keys into (Vaswani et al. 2017, equation 1).
+    """
+
+    cost = "N^2"
+    hooks = frozenset({"transform", "bias"})
+    bias_kinds = frozenset({"toeplitz", "dense"})
+
+    def attend(
+        self,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+        v: Float[Tensor, "batch heads n d"],
+        mask: Bool[Tensor, "batch n"] | None,
+        encoding: Encoding,
+        codes: Any,
+    ) -> Float[Tensor, "batch heads n d"]:
+        """See `Attention.attend`; dropout acts on the weights, in training only."""
+        channels = v.shape[-1]
+        q, k = encoding.transform(q, k, codes)
+        q, k, v = _same_channels(q, k, v)
+        out = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=_score_mask(q, mask, encoding, codes),
+            dropout_p=self.dropout if self.training else 0.0,
+            scale=self.geometry.head_dim**-0.5,
+        )
+        return out[..., :channels]
+
+
+def dense(toeplitz: Float[Tensor, "heads offsets"]) -> Float[Tensor, "heads n n"]:
+    """Write a Toeplitz bias out: entry [h, i, j] is `toeplitz[h, n − 1 + i − j]`."""
+    n = (toeplitz.shape[-1] + 1) // 2
+    return toeplitz.unfold(-1, n, 1).flip(-1)
+
+
+def _score_mask(
+    q: Float[Tensor, "batch heads n e"],
+    mask: Bool[Tensor, "batch n"] | None,
+    encoding: Encoding,
+    codes: Any,
+) -> Tensor | None:
+    """What is added to the scores: None, a boolean mask of keys, or bias with padding at −∞."""
+    keys = None if mask is None else mask[:, None, None, :]
+    if "bias" not in encoding.hooks():
+        return keys
+    bias = encoding.bias(q.shape[-2], codes)
+    if encoding.bias_kind == "toeplitz":
+        bias = dense(bias)
+    bias = bias.to(q.dtype)[None]
+    return bias if keys is None else bias.masked_fill(~keys, -torch.inf)
+
+
+def _same_channels(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Fill the narrower of (q, k) and v with zero channels: fused kernels want equal widths."""
+    gap = q.shape[-1] - v.shape[-1]
+    if gap > 0:
+        v = F.pad(v, (0, gap))
+    elif gap < 0:
+        q, k = F.pad(q, (0, -gap)), F.pad(k, (0, -gap))
+    return q, k, v
