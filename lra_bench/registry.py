@@ -78,7 +78,7 @@ class Registry(Generic[Part]):
         self._installed_loaded = False
 
     def register(self, name: str) -> Callable[[type[Part]], type[Part]]:
-        """Class decorator for plugins. Raises InputError when the name is taken or has no docstring."""
+        """Class decorator for plugins. Raises InputError on a taken name or a missing docstring."""
 
         def add(part: type[Part]) -> type[Part]:
             if name in self._targets or name in self._classes:
@@ -116,7 +116,8 @@ class Registry(Generic[Part]):
         if name in self._targets:
             module, _, class_name = self._targets[name].partition(":")
             found = importlib.util.find_spec(module)
-            assert found is not None and found.origin is not None, self._targets[name]
+            if found is None or found.origin is None:
+                raise InputError(f"{self.kind} '{name}': no source file for '{module}'")
             return _describe_source(name, Path(found.origin).read_text(), class_name, "built-in")
         part = self.get(name)
         source = Path(inspect.getfile(part))
@@ -225,7 +226,7 @@ def _validated(
     """Check and convert `given` against the constructor's keyword-only parameters."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-    constructor: Any = part.__init__
+    constructor: Any = inspect.getattr_static(part, "__init__")
     known = {
         parameter.name: parameter.default
         for parameter in inspect.signature(constructor).parameters.values()

@@ -11,7 +11,9 @@ from lra_bench.encodings.base import Encoding, Geometry, Layout
 
 
 class Attention(nn.Module):
-    """Base of every attention mechanism. Constructor: `(geometry, dropout, *, parameter=default, …)`.
+    """Base of every attention mechanism.
+
+    Constructor: `(geometry, dropout, *, parameter=default, …)`.
 
     Attributes:
         cost: order of time and memory in the length, such as `N` or `N^2`.
@@ -59,7 +61,7 @@ def incompatibility(attention: Attention, encoding: Encoding) -> str | None:
     if missing:
         return f"needs the hook {', '.join(sorted(missing))}, which this attention does not support"
     if "bias" in encoding.hooks() and encoding.bias_kind not in attention.bias_kinds:
-        return f"has a {encoding.bias_kind} bias, which this attention cannot add in O({attention.cost})"
+        return f"has a {encoding.bias_kind} bias, which this attention cannot add"
     lacking = encoding.needs - attention.provides
     if lacking:
         return f"needs {', '.join(sorted(lacking))}, which this attention does not have"

@@ -33,7 +33,7 @@ class ResultsStore:
             raise InputError(f"output directory '{self.root}' can't be written: {error}") from None
 
     def path(self, identity: Identity) -> Path:
-        """File of a cell's record: readable names, made safe, and the hash that tells them apart."""
+        """File of a cell's record: readable names made safe, and the hash that tells them apart."""
         names = (identity.task, identity.attention, identity.encoding, f"s{identity.seed}")
         readable = "--".join(re.sub(r"[^A-Za-z0-9.=+_]+", "-", name)[:60] for name in names)
         return self.records / f"{readable}--{identity.hash[:12]}.json"

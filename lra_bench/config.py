@@ -1,0 +1,185 @@
+"""Studies and cells: validated, frozen, hashable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lra_bench.errors import InputError, nearest
+from lra_bench.registry import Spec
+
+Model = TypeVar("Model", bound=BaseModel)
+
+PROTOCOLS = Path(__file__).parent / "protocols"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Settings(_Model):
+    """A protocol's values for one task: model, optimiser, schedule, data."""
+
+    length: int = Field(ge=1, description="longest sequence; longer ones are cut")
+    source: str = Field("auto", description="where data comes from unless the study says")
+    train_examples: int | None = Field(None, ge=1, description="train on at most so many")
+    validation_examples: int | None = Field(None, ge=1, description="validate on at most so many")
+    holdout: float = Field(
+        0.1, gt=0, lt=1, description="part of train held out where there is no validation split"
+    )
+    selection: Literal["validation", "test"] = Field(
+        "validation", description="split on which the best checkpoint is chosen"
+    )
+
+    layers: int = Field(2, ge=1)
+    heads: int = Field(2, ge=1)
+    dim: int = Field(64, ge=1)
+    qkv: int = Field(64, ge=1)
+    mlp: int = Field(128, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    pooling: Literal["mean", "cls"] = "mean"
+
+    batch: int = Field(32, ge=1)
+    accumulate: int = Field(1, ge=1, description="micro-batches a step; the batch is their sum")
+    steps: int = Field(1000, ge=1)
+    warmup: int = Field(100, ge=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["rsqrt", "cosine", "one-cycle", "constant"] = "one-cycle"
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = Field(1e-8, gt=0)
+    clip: float | None = Field(None, gt=0, description="clip every gradient value to ± this")
+    evaluate_every: int = Field(250, ge=1)
+    evaluation_batch: int = Field(128, ge=1)
+
+    trim: bool = Field(True, description="cut each batch to its longest sequence (lossless)")
+    bucket: bool = Field(False, description="put sequences of like length into one batch")
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool | Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.qkv % self.heads:
+            raise ValueError(f"qkv {self.qkv} does not divide into {self.heads} heads")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} does not divide by accumulate {self.accumulate}")
+        return self
+
+
+class Study(_Model):
+    """A set of cells: tasks × attentions × encodings × seeds under one protocol."""
+
+    tasks: tuple[str, ...] = ("listops", "text", "retrieval", "image", "pathfinder")
+    attentions: tuple[str, ...] = ("linear",)
+    encodings: tuple[str, ...] = ("none", "sinusoidal", "rope")
+    seeds: tuple[int, ...] = (0,)
+    protocol: str = Field("mini", description="name of a protocol or path of a YAML file")
+    set: dict[str, Any] = Field(
+        default_factory=dict, description="protocol values replaced for every task"
+    )
+    source: str | None = None
+    data_dir: Path | None = None
+    plugins: tuple[Path, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path | None, flags: Mapping[str, Any]) -> Study:
+        """Read a study from a YAML file (None: defaults) with `flags` laid over it.
+
+        Raises InputError naming the file and line, or the field with its nearest name.
+        """
+        values = {} if path is None else read_yaml(path)
+        return validated(cls, {**values, **flags}, "study" if path is None else str(path))
+
+
+class Cell(_Model):
+    """Task × attention × encoding × seed with the protocol's settings: one training run."""
+
+    task: Spec
+    attention: Spec
+    encoding: Spec
+    seed: int
+    protocol: str
+    source: str
+    settings: Settings
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Everything that can change the result but the data, as plain JSON values."""
+        return {
+            "task": str(self.task),
+            "attention": str(self.attention),
+            "encoding": str(self.encoding),
+            "seed": self.seed,
+            "source": self.source,
+            **self.settings.model_dump(mode="json", exclude={"source"}),
+        }
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON of `config`."""
+        text = json.dumps(self.config, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"{self.task} × {self.attention} × {self.encoding} × seed {self.seed}"
+
+
+def protocol_names() -> list[str]:
+    """Names of the protocols that come with the suite."""
+    return sorted(path.stem for path in PROTOCOLS.glob("*.yaml"))
+
+
+def read_protocol(name: str) -> dict[str, Any]:
+    """A protocol's document by name or path. Raises InputError with the nearest name."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PROTOCOLS / f"{name}.yaml"
+    if not path.is_file():
+        raise InputError(f"unknown protocol '{name}'; {nearest(name, protocol_names())}")
+    document = read_yaml(path)
+    if unknown := set(document) - {"summary", "source", "defaults", "tasks"}:
+        raise InputError(f"{path}: unknown key '{min(unknown)}'")
+    return document
+
+
+def settings_for(protocol: str, task: Spec, replaced: Mapping[str, Any]) -> Settings:
+    """The protocol's settings for a task, with some values replaced. Raises InputError."""
+    document = read_protocol(protocol)
+    own = (document.get("tasks") or {}).get(task.name, {})
+    values = {**(document.get("defaults") or {}), **own, **replaced}
+    return validated(Settings, values, f"protocol {protocol}, task {task.name}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping. Raises InputError naming file and line."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise InputError(f"{path}{line}: {error.problem or 'not YAML'}") from None
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected 'key: value' lines, found {type(document).__name__}")
+    return {str(key): value for key, value in document.items()}
+
+
+def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
+    """Build a pydantic model; its first error becomes one line with the nearest field name."""
+    unknown = [key for key in values if key not in model.model_fields]
+    if unknown:
+        hint = nearest(unknown[0], model.model_fields)
+        raise InputError(f"{where}: unknown setting '{unknown[0]}'; {hint}")
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {field + ': ' if field else ''}{message}") from None

@@ -1,0 +1,85 @@
+"""The whole model of a cell, built from its task, attention, encoding and settings."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lra_bench.attention import attentions
+from lra_bench.attention.base import Attention
+from lra_bench.config import Settings
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Encoding, Geometry
+from lra_bench.model.encoder import Block, Encoder
+from lra_bench.model.heads import PairHead, single_head
+from lra_bench.registry import Spec
+from lra_bench.tasks.base import Task
+
+
+class Classifier(nn.Module):
+    """Encoder and head. Pair tasks encode both inputs with the same weights."""
+
+    def __init__(self, encoder: Encoder, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "sequences n"],
+        lengths: Int[Tensor, " sequences"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "batch classes"]:
+        """Class scores in float32. For pairs, sequences 2i and 2i + 1 are one example's."""
+        scores: Tensor = self.head(self.encoder(tokens, lengths, generator))
+        return scores.float()
+
+
+def geometry_of(task: Task, settings: Settings) -> Geometry:
+    """The sizes that attention and encoding are built for."""
+    return Geometry(
+        length=min(settings.length, task.length) if task.grid is None else task.length,
+        heads=settings.heads,
+        head_dim=settings.qkv // settings.heads,
+        dim=settings.dim,
+        layers=settings.layers,
+        grid=task.grid,
+        prefix=1 if settings.pooling == "cls" else 0,
+    )
+
+
+def build_encodings(spec: Spec, geometry: Geometry) -> list[Encoding]:
+    """One encoding a layer: the same instance for all unless it is `per_layer`."""
+    first = encodings.create(spec, geometry)
+    if not first.per_layer:
+        return [first] * geometry.layers
+    return [first, *(encodings.create(spec, geometry) for _ in range(geometry.layers - 1))]
+
+
+def build_attention(spec: Spec, geometry: Geometry, settings: Settings) -> Attention:
+    """One layer's attention."""
+    return attentions.create(spec, geometry, settings.attention_dropout)
+
+
+def build(task: Task, settings: Settings, attention: Spec, encoding: Spec) -> Classifier:
+    """Build a cell's model; draws its initial weights from torch's global generator."""
+    geometry = geometry_of(task, settings)
+    blocks = [
+        Block(
+            geometry,
+            settings.mlp,
+            settings.dropout,
+            build_attention(attention, geometry, settings),
+            layer_encoding,
+        )
+        for layer_encoding in build_encodings(encoding, geometry)
+    ]
+    encoder = Encoder(task.symbols, geometry, blocks, settings.dropout, settings.pooling)
+    if task.inputs == 2:
+        return Classifier(encoder, PairHead(settings.dim, settings.mlp, task.classes))
+    return Classifier(encoder, single_head(settings.dim, settings.mlp, task.classes))
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable parameters; a shared one counts once."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
