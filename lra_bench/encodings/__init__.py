@@ -19,5 +19,6 @@ encodings: Registry[Encoding] = Registry(
         "sinusoidal": f"{_HERE}.sinusoidal:Sinusoidal",
         "learned": f"{_HERE}.learned:Learned",
         "rope": f"{_HERE}.rope:Rope",
+        "cosformer": f"{_HERE}.cosformer:Cosformer",
     },
 )

@@ -44,6 +44,7 @@ class Rope(Encoding):
         grid: bool = False,
     ) -> None:
         super().__init__(geometry)
+        self.grid = grid
         self.stage = stage
         self.denominator = "plain" if stage == "features" else "transformed"
         places = coordinates(geometry, grid=grid)
