@@ -7,18 +7,27 @@ positions (m, n), as explicit matrices. A plugin may bring its own as a class at
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from lra_bench.encodings.alibi import Alibi
 from lra_bench.encodings.base import Encoding, Geometry
 from lra_bench.encodings.cosformer import Cosformer
+from lra_bench.encodings.fire import Fire
+from lra_bench.encodings.kerple import Kerple
+from lra_bench.encodings.leap import Leap
+from lra_bench.encodings.learned import Learned
+from lra_bench.encodings.lrpe import Lrpe
 from lra_bench.encodings.none import NoEncoding
 from lra_bench.encodings.rope import Rope
+from lra_bench.encodings.sinusoidal import Sinusoidal
+from lra_bench.encodings.t5 import T5
 
 FeatureMap = Callable[[Tensor], Tensor]
 Pairs = Float[Tensor, "batch heads n n"]
@@ -87,14 +96,20 @@ class MatrixOracle(Oracle):
         q, k = q.double(), k.double()
         if feature_map is None or encoding.stage == "inputs":
             turned = self._turn(encoding, q, lengths), self._turn(encoding, k, lengths)
-            scores = _products(phi(_real(turned[0])), phi(_real(turned[1])))
+            turned = self.real(encoding, turned[0]), self.real(encoding, turned[1])
+            scores = _products(phi(turned[0]), phi(turned[1]))
             return scores, scores
         q, k = phi(q), phi(k)
         plain = _products(q, k)
         weights = _products(
-            _real(self._turn(encoding, q, lengths)), _real(self._turn(encoding, k, lengths))
+            self.real(encoding, self._turn(encoding, q, lengths)),
+            self.real(encoding, self._turn(encoding, k, lengths)),
         )
         return weights, weights if encoding.denominator == "transformed" else plain
+
+    def real(self, encoding: Any, x: Tensor) -> Tensor:
+        """A complex vector as a real one of twice the width: Re(xᴴy) becomes x · y."""
+        return torch.cat([x.real, x.imag], dim=-1) if x.is_complex() else x
 
     def _turn(self, encoding: Encoding, x: Tensor, lengths: Tensor | None) -> Tensor:
         """W_n x_n, token by token; features wider than a head in blocks of the head's width."""
@@ -116,19 +131,17 @@ class RopeOracle(MatrixOracle):
     """Rotation matrices."""
 
     def matrix(self, encoding: Rope, position: int, length: int) -> Tensor:
-        """One 2 × 2 rotation for each pair of channels (i, d/2 + i)."""
+        """One 2 × 2 rotation for each pair of channels (2i, 2i + 1)."""
         d = encoding.geometry.head_dim
         place = _place(encoding.geometry, position, encoding.grid)
-        pairs = d // 2
-        each = pairs // len(place)
-        w = torch.zeros(d, d, dtype=torch.float64)
-        for i in range(pairs):
-            angle = place[i // each] * 10000 ** (-(i % each) / each)
-            j = pairs + i
-            w[i, i] = w[j, j] = math.cos(angle)
-            w[j, i] = math.sin(angle)
-            w[i, j] = -math.sin(angle)
-        return w
+        pairs = d // 2 // len(place)
+        return torch.block_diag(
+            *(
+                _rotation(coordinate * 10000 ** (-i / pairs))
+                for coordinate in place
+                for i in range(pairs)
+            )
+        )
 
 
 class CosformerOracle(MatrixOracle):
@@ -141,6 +154,185 @@ class CosformerOracle(MatrixOracle):
         return torch.cat([eye * math.cos(angle), eye * math.sin(angle)])
 
 
+class LrpeOracle(MatrixOracle):
+    """Λⁿ P, the power taken by multiplying Λ with itself."""
+
+    def matrix(self, encoding: Lrpe, position: int, length: int) -> Tensor:
+        """Λ multiplied n times, times P; complex where either is."""
+        core, basis = self._core(encoding), self._basis(encoding)
+        power = torch.linalg.matrix_power(core, position)
+        if power.is_complex() or basis.is_complex():
+            return power.to(torch.complex128) @ basis.to(torch.complex128)
+        return power @ basis
+
+    def real(self, encoding: Lrpe, x: Tensor) -> Tensor:
+        """The unitary core puts the parts of a channel side by side; the order is its own."""
+        if encoding.core == "unitary":
+            return torch.view_as_real(x).flatten(-2)
+        return super().real(encoding, x)
+
+    def _core(self, encoding: Lrpe) -> Tensor:
+        d = encoding.geometry.head_dim
+        if encoding.core == "permutation":
+            source = encoding.powers[1].tolist()
+            core = torch.zeros(d, d, dtype=torch.float64)
+            for channel in range(d):
+                core[channel, source[channel]] = 1
+            return core
+        learned = getattr(encoding, "theta", None)
+        if encoding.core == "unitary":
+            theta = [10000 ** (-2 * c / d) for c in range(d)]
+            theta = theta if learned is None else learned.tolist()
+            return torch.diag(torch.tensor([complex(math.cos(t), math.sin(t)) for t in theta]))
+        turned = d if encoding.core == "orthogonal" else d // 2
+        theta = [10000 ** (-2 * c / turned) for c in range(turned // 2)]
+        theta = theta if learned is None else learned.tolist()
+        return torch.block_diag(
+            *(_rotation(t) for t in theta), torch.eye(d - turned, dtype=torch.float64)
+        )
+
+    def _basis(self, encoding: Lrpe) -> Tensor:
+        d = encoding.geometry.head_dim
+        basis = torch.zeros(d, d, dtype=torch.float64)
+        if encoding.basis == "householder":
+            v = encoding.v.detach().double()
+            return torch.eye(d, dtype=torch.float64) - 2 * torch.outer(v, v) / (v @ v)
+        if encoding.basis == "fourier":
+            unit = [
+                [cmath.exp(-2j * math.pi * row * column / d) / math.sqrt(d) for column in range(d)]
+                for row in range(d)
+            ]
+            return torch.tensor(unit, dtype=torch.complex128)
+        for row in range(d):
+            if encoding.basis == "identity":
+                basis[row, row] = 1
+            elif encoding.basis == "odd-even":
+                half = (d + 1) // 2
+                basis[row, 2 * row if row < half else 2 * (row - half) + 1] = 1
+            else:
+                scale = math.sqrt((1 if row == 0 else 2) / d)
+                for column in range(d):
+                    basis[row, column] = scale * math.cos(math.pi * row * (column + 0.5) / d)
+        return basis
+
+
+class LeapOracle(Oracle):
+    """Each weight times the cosine of the difference of two learned proportions."""
+
+    def pairwise(
+        self,
+        encoding: Encoding,
+        feature_map: FeatureMap | None,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+        lengths: Int[Tensor, " batch"] | None,
+        codes: Any,
+    ) -> tuple[Pairs, Pairs]:
+        """Σ over blocks of d features of f_i · f_j cos(π/2 (σ(f_q(f_i)) − σ(f_k(f_j))))."""
+        if not isinstance(encoding, Leap) or feature_map is None:
+            raise ValueError("LeaP re-weights the features of kernel attention")
+        q, k = feature_map(q.double()), feature_map(k.double())
+        width = encoding.geometry.head_dim
+        weights = torch.zeros(*q.shape[:-1], k.shape[-2], dtype=torch.float64)
+        for start in range(0, q.shape[-1], width):
+            f, g = q[..., start : start + width], k[..., start : start + width]
+            p = torch.sigmoid(_perceptron(encoding.queries, f))
+            s = torch.sigmoid(_perceptron(encoding.keys, g))
+            weights += _products(f, g) * torch.cos(math.pi / 2 * (p - s.transpose(-1, -2)))
+        return weights, weights
+
+
+class SinusoidalOracle(Oracle):
+    """Sines at even, cosines at odd channels."""
+
+    def embed(self, encoding: Any, n: int) -> Tensor:
+        """One number at a time."""
+        table = torch.zeros(n, encoding.geometry.dim, dtype=torch.float64)
+        for i in range(n):
+            place = _place(encoding.geometry, i, encoding.grid)
+            width = encoding.geometry.dim // len(place)
+            for axis, coordinate in enumerate(place):
+                for c in range(0, width, 2):
+                    angle = coordinate / 10000 ** (c / width)
+                    table[i, axis * width + c] = math.sin(angle)
+                    table[i, axis * width + c + 1] = math.cos(angle)
+        return table
+
+
+class LearnedOracle(Oracle):
+    """The table itself."""
+
+    def embed(self, encoding: Any, n: int) -> Tensor:
+        """Its first rows."""
+        return encoding.table.detach()[:n].double()
+
+
+class PairOracle(Oracle):
+    """A score bias written out pair by pair."""
+
+    def score(self, encoding: Any, head: int, m: int, n: int) -> float:
+        """Bias of query m and key n."""
+        raise NotImplementedError
+
+    def bias(self, encoding: Encoding, n: int) -> Tensor:
+        """Every head, query and key in turn."""
+        heads = encoding.geometry.heads
+        return torch.tensor(
+            [
+                [[self.score(encoding, h, i, j) for j in range(n)] for i in range(n)]
+                for h in range(heads)
+            ],
+            dtype=torch.float64,
+        )
+
+
+class AlibiOracle(PairOracle):
+    """A slope a head."""
+
+    def score(self, encoding: Alibi, head: int, m: int, n: int) -> float:
+        """−2^(−8h/H) |m − n|."""
+        return -(2 ** (-8 * (head + 1) / encoding.geometry.heads)) * abs(m - n)
+
+
+class T5Oracle(PairOracle):
+    """The buckets of T5, found by searching the distance among their borders."""
+
+    def score(self, encoding: T5, head: int, m: int, n: int) -> float:
+        """The entry of the bucket that m − n falls into."""
+        buckets = encoding.table.shape[1]
+        half, single = buckets // 2, buckets // 4
+        borders = [float(edge) for edge in range(single + 1)]
+        growth = (encoding.distance / single) ** (1 / (half - single))
+        borders += [single * growth**step for step in range(1, half - single)]
+        inside = [b for b, border in enumerate(borders) if abs(m - n) >= border * (1 - 1e-12)]
+        return float(encoding.table.detach()[head, inside[-1] + (half if n > m else 0)])
+
+
+class KerpleOracle(PairOracle):
+    """The kernels of KERPLE."""
+
+    def score(self, encoding: Kerple, head: int, m: int, n: int) -> float:
+        """−r₁ log(1 + r₂ |m − n|), or −r₁ |m − n|^r₂."""
+        first, second = encoding.r1[head].item(), encoding.r2[head].item()
+        r1, away = math.log1p(math.exp(first)), abs(m - n)
+        if encoding.kernel == "log":
+            return -r1 * math.log(1 + math.log1p(math.exp(second)) * away)
+        return -r1 * away ** (2 / (1 + math.exp(-second)))
+
+
+class FireOracle(PairOracle):
+    """The interpolated function of FIRE."""
+
+    def score(self, encoding: Fire, head: int, m: int, n: int) -> float:
+        """f(±ψ(|m − n|) / ψ(max(L, m, n)))."""
+        c = abs(encoding.c.item())
+        far = max(abs(encoding.stretch.item()) * encoding.start, m, n)
+        ratio = math.log(c * abs(m - n) + 1) / math.log(c * far + 1)
+        x = torch.tensor([ratio if m >= n else -ratio], dtype=torch.float64)
+        hidden = torch.relu(_linear(encoding.inner, x))
+        return float(_linear(encoding.outer, hidden)[head])
+
+
 def oracle_of(encoding: Encoding) -> Oracle | None:
     """The oracle of an encoding: its own class attribute `oracle`, a built-in one, or None."""
     own = getattr(encoding, "oracle", None)
@@ -151,8 +343,16 @@ def oracle_of(encoding: Encoding) -> Oracle | None:
 
 _BUILT_IN: dict[type[Encoding], Oracle] = {
     NoEncoding: Oracle(),
+    Sinusoidal: SinusoidalOracle(),
+    Learned: LearnedOracle(),
     Rope: RopeOracle(),
+    Lrpe: LrpeOracle(),
     Cosformer: CosformerOracle(),
+    Leap: LeapOracle(),
+    Alibi: AlibiOracle(),
+    T5: T5Oracle(),
+    Kerple: KerpleOracle(),
+    Fire: FireOracle(),
 }
 
 
@@ -160,13 +360,24 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
+def _rotation(angle: float) -> Tensor:
+    cos, sin = math.cos(angle), math.sin(angle)
+    return torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float64)
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    return x @ layer.weight.detach().double().T + layer.bias.detach().double()
+
+
+def _perceptron(module: nn.Module, x: Tensor) -> Tensor:
+    """One linear map, or two with ReLU between them."""
+    weights = [parameter.detach().double() for parameter in module.parameters()]
+    x = x @ weights[0].T + weights[1]
+    return x if len(weights) == 2 else torch.relu(x) @ weights[2].T + weights[3]
+
+
 def _products(q: Tensor, k: Tensor) -> Tensor:
     return torch.einsum("bhie,bhje->bhij", q, k)
-
-
-def _real(x: Tensor) -> Tensor:
-    """A complex vector as a real one of twice the width, so that Re(xᴴy) becomes x · y."""
-    return torch.cat([x.real, x.imag], dim=-1) if x.is_complex() else x
 
 
 def _place(geometry: Geometry, index: int, grid: bool) -> tuple[int, ...]:

@@ -19,6 +19,12 @@ encodings: Registry[Encoding] = Registry(
         "sinusoidal": f"{_HERE}.sinusoidal:Sinusoidal",
         "learned": f"{_HERE}.learned:Learned",
         "rope": f"{_HERE}.rope:Rope",
+        "lrpe": f"{_HERE}.lrpe:Lrpe",
         "cosformer": f"{_HERE}.cosformer:Cosformer",
+        "leap": f"{_HERE}.leap:Leap",
+        "alibi": f"{_HERE}.alibi:Alibi",
+        "t5": f"{_HERE}.t5:T5",
+        "kerple": f"{_HERE}.kerple:Kerple",
+        "fire": f"{_HERE}.fire:Fire",
     },
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lra_bench.encodings.base import Geometry
@@ -39,3 +39,8 @@ def within(geometry: Geometry, n: int) -> int:
             "this encoding was built for"
         )
     return n
+
+
+def distances(n: int, device: torch.device) -> Float[Tensor, " offsets"]:
+    """|m − n| for every offset from −(n − 1) to n − 1, in the order of a Toeplitz bias."""
+    return torch.arange(1 - n, n, device=device).abs().float()

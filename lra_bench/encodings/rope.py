@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.encodings.positions import coordinates, within
+from lra_bench.encodings.rotations import frequencies, to_complex, turn
 from lra_bench.errors import InputError
-
-Rotations = tuple[Float[Tensor, "n pairs"], Float[Tensor, "n pairs"]]
 
 
 class Rope(Encoding):
     """Pairs of channels turned by an angle that grows with the position (Su et al. 2021).
 
-    Pair i (channels i and d/2 + i) is turned by p · 10000^(−2i/d), so that the product of a query
-    at m and a key at n depends on m − n. On a grid the first half of the pairs turns with the
-    row, the second with the column, each with the frequencies 10000^(−4i/d).
+    Pair i (channels 2i and 2i + 1) is turned by p · 10000^(−2i/d), so that the product of a query
+    at m and a key at n depends on m − n (their eq. 34). On a grid the first half of the pairs
+    turns with the row, the second with the column, each with the frequencies 10000^(−4i/d).
 
     Args:
         geometry: sizes of the model and of the data.
@@ -33,8 +32,7 @@ class Rope(Encoding):
     """
 
     relative = True
-    cos: Tensor
-    sin: Tensor
+    table: Tensor
 
     def __init__(
         self,
@@ -54,27 +52,25 @@ class Rope(Encoding):
                 f"rope: heads of {geometry.head_dim} channels; "
                 f"a multiple of {2 * len(places)} is needed"
             )
-        frequencies = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-        angles = torch.cat([axis.double().unsqueeze(1) * frequencies for axis in places], dim=-1)
-        self.register_buffer("cos", angles.cos().float(), persistent=False)
-        self.register_buffer("sin", angles.sin().float(), persistent=False)
+        angles = torch.cat(
+            [axis.double().unsqueeze(1) * frequencies(width) for axis in places], dim=-1
+        )
+        table = torch.stack([angles.cos(), angles.sin()], dim=-1).flatten(-2)
+        self.register_buffer("table", table.float(), persistent=False)
 
-    def prepare(self, layout: Layout) -> Rotations:
-        """Cosine and sine of every position's angles."""
-        n = within(self.geometry, layout.n)
-        return self.cos[:n], self.sin[:n]
+    def prepare(self, layout: Layout) -> Complex[Tensor, "n 1 pairs"]:
+        """exp(i · angle) of every position and pair."""
+        return to_complex(self.table[: within(self.geometry, layout.n)]).unsqueeze(1)
 
     def transform(
         self,
         q: Float[Tensor, "batch heads n d"],
         k: Float[Tensor, "batch heads n d"],
-        codes: Rotations,
+        codes: Complex[Tensor, "n 1 pairs"],
     ) -> tuple[Float[Tensor, "batch heads n d"], Float[Tensor, "batch heads n d"]]:
         """Turn both; features wider than a head are turned in blocks of d channels."""
-        return self._turn(q, codes), self._turn(k, codes)
-
-    def _turn(self, x: Tensor, codes: Rotations) -> Tensor:
-        cos, sin = (table.unsqueeze(1) for table in codes)
-        first, second = x.unflatten(-1, (-1, 2, self.geometry.head_dim // 2)).unbind(-2)
-        turned = torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-2)
-        return turned.flatten(-3).to(x.dtype)
+        blocks = (-1, self.geometry.head_dim)
+        return (
+            turn(q.unflatten(-1, blocks), codes).flatten(-2),
+            turn(k.unflatten(-1, blocks), codes).flatten(-2),
+        )

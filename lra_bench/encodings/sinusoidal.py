@@ -30,6 +30,7 @@ class Sinusoidal(Encoding):
 
     def __init__(self, geometry: Geometry, *, grid: bool = False) -> None:
         super().__init__(geometry)
+        self.grid = grid
         places = coordinates(geometry, grid=grid)
         width = geometry.dim // len(places)
         if width % 2 or width * len(places) != geometry.dim:
