@@ -13,69 +13,46 @@ CONTOUR_LENGTHS = {"easy": 6, "intermediate": 9, "hard": 14}
 class PathfinderParameters:
     """All that the generator may vary; lengths in pixels unless said otherwise.
 
-    A path is a chain of paddles (dashes), `paddle_margin` pixels apart at both ends. Two target
-    paths of `contour_length` paddles start `seed_distance` apart; then come up to
-    `distractor_paths` short ones. Brightness is relative to a marker's.
+    A path is a chain of paddles (dashes) with gaps of about twice the paddle margin. Two target
+    paths of `contour_length` paddles start `seed_distance` apart; then come short distractor
+    paths, as many as fit. Brightness is relative to a marker's.
     """
 
     size: int
-    contour_length: int  # paddles in each of the two target paths
-    distractor_length: int  # paddles in a distractor path
-    distractor_paths: int
     paddle_length: int
     paddle_thickness: float
-    paddle_margins: tuple[int, ...]  # one is drawn for each image
+    paddle_margins: tuple[int, ...]  # one of them is drawn for each image
     marker_radius: float
     seed_distance: int
-    continuity: float  # the larger, the straighter
+    continuity: float  # the larger, the straighter the paths
+    distractor_paddles: int  # shared out among the distractor paths
     target_brightness: float
     distractor_brightness: float
     padding: int = 1
+    contour_length: int = CONTOUR_LENGTHS["hard"]  # paddles in a target path
     antialias_scale: int = 2
     path_retries: int = 4
     paddle_retries: int = 2
 
+    @property
+    def distractor_length(self) -> int:
+        """Paddles in a distractor path."""
+        return self.contour_length // 3
 
-def _of_size(
-    size: int,
-    length: int,
-    thickness: float,
-    margins: tuple[int, ...],
-    radius: float,
-    seed_distance: int,
-    continuity: float,
-    distractor_paddles: int,
-    brightness: tuple[float, float],
-    padding: int = 1,
-) -> PathfinderParameters:
-    """Return the hard setting of one size; `distractor_paddles` is their total number."""
-    contour = CONTOUR_LENGTHS["hard"]
-    return PathfinderParameters(
-        size=size,
-        contour_length=contour,
-        distractor_length=contour // 3,
-        distractor_paths=distractor_paddles // (contour // 3),
-        paddle_length=length,
-        paddle_thickness=thickness,
-        paddle_margins=margins,
-        marker_radius=radius,
-        seed_distance=seed_distance,
-        continuity=continuity,
-        target_brightness=brightness[0],
-        distractor_brightness=brightness[1],
-        padding=padding,
-    )
+    @property
+    def distractor_paths(self) -> int:
+        """Distractor paths tried in an image."""
+        return self.distractor_paddles // self.distractor_length
 
 
-# The original scales the targets by snake and paddle contrast (2 × 0.75 at 32 × 32), but the
-# distractors by the snake contrast alone, so at 32 × 32 these are brighter.
-_DISTRACTOR_PADDLES = {32: 20, 64: 22, 128: 35, 256: 30}
-_SIZES = {
-    32: _of_size(32, 2, 0.5, (1,), 1.5, 7, 1.0, _DISTRACTOR_PADDLES[32], (1.5, 2.0)),
-    64: _of_size(64, 5, 1.0, (1,), 2.5, 12, 1.8, _DISTRACTOR_PADDLES[64], (0.8, 0.8)),
-    128: _of_size(128, 5, 1.5, (2, 3), 3.0, 20, 1.8, _DISTRACTOR_PADDLES[128], (0.9, 0.9)),
-    256: _of_size(256, 5, 2.0, (3,), 5.0, 27, 1.8, _DISTRACTOR_PADDLES[256], (1.0, 1.0), 22),
-}
+# The original scales the targets by snake and by paddle contrast (2 × 0.75 at 32 × 32), but the
+# distractors by snake contrast alone: at 32 × 32 the distractors are the brighter ones.
+_HARD = (
+    PathfinderParameters(32, 2, 0.5, (1,), 1.5, 7, 1.0, 20, 1.5, 2.0),
+    PathfinderParameters(64, 5, 1.0, (1,), 2.5, 12, 1.8, 22, 0.8, 0.8),
+    PathfinderParameters(128, 5, 1.5, (2, 3), 3.0, 20, 1.8, 35, 0.9, 0.9),
+    PathfinderParameters(256, 5, 2.0, (3,), 5.0, 27, 1.8, 30, 1.0, 1.0, padding=22),
+)
 
 
 def parameters(size: int, difficulty: str) -> PathfinderParameters:
@@ -86,16 +63,10 @@ def parameters(size: int, difficulty: str) -> PathfinderParameters:
     Raises:
         InputError: no such size (32, 64, 128, 256) or difficulty (easy, intermediate, hard).
     """
-    if size not in _SIZES:
-        close = min(_SIZES, key=lambda known: abs(known - size))
-        raise InputError(f"Pathfinder has no size {size}: did you mean {close}?")
+    closest = min(_HARD, key=lambda known: abs(known.size - size))
+    if closest.size != size:
+        raise InputError(f"Pathfinder has no size {size}: did you mean {closest.size}?")
     if difficulty not in CONTOUR_LENGTHS:
         hint = nearest(difficulty, CONTOUR_LENGTHS)
         raise InputError(f"Pathfinder has no difficulty '{difficulty}': {hint}")
-    contour = CONTOUR_LENGTHS[difficulty]
-    return replace(
-        _SIZES[size],
-        contour_length=contour,
-        distractor_length=contour // 3,
-        distractor_paths=_DISTRACTOR_PADDLES[size] // (contour // 3),
-    )
+    return replace(closest, contour_length=CONTOUR_LENGTHS[difficulty])
