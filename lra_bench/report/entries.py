@@ -1,0 +1,384 @@
+"""A study as tables see it: settings, comparable columns, and entries over seeds.
+
+Accuracies stand side by side only where they may: one protocol, real or synthetic data but never
+both, and one column for each task, dataset, fingerprint and configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from lra_bench.errors import InputError
+from lra_bench.report.facts import is_lra_data, task_order, task_title
+from lra_bench.report.statistics import Sample
+from lra_bench.report.text import slug
+from lra_bench.results.record import Record
+from lra_bench.results.store import ResultsStore
+
+PLAN = "study.json"
+
+# Encodings that others are compared with come first.
+_BASELINES = ("none", "sinusoidal", "learned", "rope")
+_ATTENTIONS = ("softmax", "linear")
+
+
+@dataclass(frozen=True)
+class Column:
+    """Accuracies in one column are comparable: same task, data and configuration."""
+
+    task: str
+    dataset: str
+    fingerprint: str
+    config: str
+    title: str
+
+    @property
+    def is_lra_data(self) -> bool:
+        """Whether the data are the benchmark's own."""
+        return is_lra_data(self.task, self.dataset)
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One cell of the study's plan."""
+
+    task: str
+    attention: str
+    encoding: str
+    seed: int
+    protocol: str
+    valid: bool
+    reason: str | None
+
+
+@dataclass
+class Entry:
+    """One attention with one encoding in one column: its runs over seeds, and what is missing."""
+
+    column: Column
+    attention: str
+    encoding: str
+    machine: str | None = None
+    runs: list[Record] = field(default_factory=list)
+    failures: list[Record] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    invalid: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Both names, as plots label it."""
+        return f"{self.encoding} · {self.attention}"
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        """Test accuracies of its runs; None where none is done."""
+        scores = [run.accuracy for run in self.runs if run.accuracy is not None]
+        if not scores:
+            return None
+        return Sample(tuple(score.test for score in scores), scores[0].test_total)
+
+    @cached_property
+    def speeds(self) -> list[tuple[float, float]]:
+        """(training examples/s at fixed length, relative spread) of the runs on its machine."""
+        return [
+            (run.throughput.train_examples_per_second, run.throughput.spread)
+            for run in self.runs
+            if run.throughput is not None and machine_of(run) == self.machine
+        ]
+
+    @cached_property
+    def speed(self) -> float | None:
+        """Median training examples/s at fixed length."""
+        return median(rate for rate, _ in self.speeds) if self.speeds else None
+
+    @cached_property
+    def inference_speed(self) -> float | None:
+        """Median inference examples/s at fixed length."""
+        rates = [
+            run.throughput.inference_examples_per_second
+            for run in self.runs
+            if run.throughput is not None and machine_of(run) == self.machine
+        ]
+        return median(rates) if rates else None
+
+    @cached_property
+    def memory(self) -> float | None:
+        """Median peak bytes of training."""
+        peaks = [
+            run.memory.peak_bytes
+            for run in self.runs
+            if run.memory is not None and machine_of(run) == self.machine
+        ]
+        return median(peaks) if peaks else None
+
+    @cached_property
+    def parameter_ratio(self) -> float | None:
+        """Largest ratio of parameters to the protocol's base Transformer."""
+        ratios = [run.parameters.ratio for run in self.runs if run.parameters is not None]
+        return max(ratios, default=None)
+
+    @property
+    def hole(self) -> str:
+        """Why there is no accuracy, in a few words; empty where there is one."""
+        if self.sample is not None:
+            return ""
+        if self.invalid is not None:
+            return f"invalid: {self.invalid}"
+        if self.failures:
+            last = self.failures[-1]
+            words = last.status.replace("_", " ")
+            return f"{words}: {last.reason}" if last.reason else words
+        return "not run yet" if self.missing else "not in the plan"
+
+    @property
+    def hole_kind(self) -> str:
+        """One word for a table's cell: `invalid`, a status, `missing`, or empty."""
+        if self.sample is not None:
+            return ""
+        if self.invalid is not None:
+            return "invalid"
+        return self.failures[-1].status.replace("_", " ") if self.failures else "missing"
+
+
+@dataclass
+class Setting:
+    """One protocol on real data, or on synthetic: what may share a table."""
+
+    protocol: str
+    synthetic: bool
+    columns: list[Column]
+    attentions: list[str]
+    encodings: list[str]
+    machine: str | None
+    entries: dict[tuple[Column, str, str], Entry]
+
+    @property
+    def title(self) -> str:
+        """The protocol, and a word where the data are not real."""
+        return f"{self.protocol} (SYNTHETIC data)" if self.synthetic else self.protocol
+
+    @property
+    def slug(self) -> str:
+        """A name for files and anchors."""
+        return slug(self.protocol) + ("-synthetic" if self.synthetic else "")
+
+    def entry(self, column: Column, attention: str, encoding: str) -> Entry:
+        """The entry; an empty one where there is neither record nor plan."""
+        found = self.entries.get((column, attention, encoding))
+        return found or Entry(column, attention, encoding, self.machine)
+
+    def row(self, attention: str, encoding: str) -> list[Entry]:
+        """One method's entries in the order of the columns."""
+        return [self.entry(column, attention, encoding) for column in self.columns]
+
+    def column(self, column: Column) -> list[Entry]:
+        """All entries of one column."""
+        return [entry for (c, _, _), entry in self.entries.items() if c == column]
+
+    @property
+    def methods(self) -> list[tuple[str, str]]:
+        """Every (attention, encoding) that has a run."""
+        ran = {(a, e) for (_, a, e), entry in self.entries.items() if entry.runs}
+        return [(a, e) for a in self.attentions for e in self.encodings if (a, e) in ran]
+
+    @property
+    def ambiguous_tasks(self) -> list[str]:
+        """Tasks with several columns, for which no average over tasks is defined."""
+        counts = Counter(column.task for column in self.columns)
+        return [task for task, count in counts.items() if count > 1]
+
+    @property
+    def runs(self) -> list[Record]:
+        """All finished runs."""
+        return [run for entry in self.entries.values() for run in entry.runs]
+
+
+@dataclass
+class Study:
+    """Everything one report is about."""
+
+    name: str
+    root: Path
+    records: list[Record]
+    profiles: list[Record]
+    plan: list[PlannedCell] | None
+    settings: list[Setting]
+
+
+def read_study(root: str | Path) -> Study:
+    """Read a store and its plan. Raises InputError where either can't be read."""
+    store = ResultsStore(root)
+    return build_study(list(store.read()), store.root, read_plan(store.root))
+
+
+def read_plan(root: Path) -> list[PlannedCell] | None:
+    """The study's plan, where one was written. Raises InputError naming what is wrong in it."""
+    path = root / PLAN
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return [_planned(cell) for cell in document["cells"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: not a readable plan ({type(error).__name__}: {error}); delete it, and the "
+            "report will show the cells that have records"
+        ) from None
+
+
+def _planned(cell: dict[str, Any]) -> PlannedCell:
+    return PlannedCell(
+        str(cell["task"]),
+        str(cell["attention"]),
+        str(cell["encoding"]),
+        int(cell["seed"]),
+        str(cell["protocol"]),
+        bool(cell["valid"]),
+        cell.get("reason"),
+    )
+
+
+def build_study(records: list[Record], root: Path, plan: list[PlannedCell] | None = None) -> Study:
+    """Group records into settings. Raises InputError where there is nothing to report."""
+    if not records and not plan:
+        raise InputError(f"no records in '{root}' yet; run a study first")
+    training = [record for record in records if record.kind == "training"]
+    return Study(
+        name=root.resolve().name,
+        root=root,
+        records=training,
+        profiles=[record for record in records if record.kind == "profile"],
+        plan=plan,
+        settings=_settings(training, plan or []),
+    )
+
+
+def machine_of(record: Record) -> str | None:
+    """What a speed is comparable within: device, platform and threads."""
+    where = record.environment
+    if where is None:
+        return None
+    return f"{where.device}, {where.platform}, {where.threads} threads"
+
+
+def _settings(records: list[Record], plan: list[PlannedCell]) -> list[Setting]:
+    grouped: dict[tuple[str, bool], list[Record]] = defaultdict(list)
+    unplaced = [record for record in records if record.data is None]
+    for record in records:
+        if record.data is not None:
+            grouped[record.identity.protocol, record.data.synthetic].append(record)
+    for protocol in {cell.protocol for cell in plan} | {r.identity.protocol for r in unplaced}:
+        if not any(key[0] == protocol for key in grouped):
+            grouped[protocol, False] = []
+    settings: list[Setting] = []
+    for (protocol, synthetic), members in sorted(grouped.items()):
+        # A cell that failed before its data were known, or has not run, belongs to the real
+        # data where the protocol has any.
+        first = not any(s.protocol == protocol for s in settings)
+        settings.append(
+            _setting(
+                protocol,
+                synthetic,
+                members,
+                [r for r in unplaced if first and r.identity.protocol == protocol],
+                [cell for cell in plan if first and cell.protocol == protocol],
+            )
+        )
+    return settings
+
+
+def _setting(
+    protocol: str,
+    synthetic: bool,
+    placed: list[Record],
+    unplaced: list[Record],
+    plan: list[PlannedCell],
+) -> Setting:
+    columns = _columns(placed, {r.identity.task for r in unplaced} | {c.task for c in plan})
+    by_key = {(c.task, c.dataset, c.fingerprint, c.config): c for c in columns}
+    main = _main_columns(placed, columns)
+    machines = Counter(machine_of(r) for r in placed if r.throughput is not None)
+    machine = machines.most_common(1)[0][0] if machines else None
+    entries: dict[tuple[Column, str, str], Entry] = {}
+
+    def entry(column: Column, attention: str, encoding: str) -> Entry:
+        key = (column, attention, encoding)
+        return entries.setdefault(key, Entry(column, attention, encoding, machine))
+
+    for record in sorted([*placed, *unplaced], key=lambda r: r.identity.seed):
+        who = record.identity
+        column = by_key[_key(record)] if record.data is not None else main[who.task]
+        target = entry(column, who.attention, who.encoding)
+        (target.runs if record.status == "done" else target.failures).append(record)
+    for cell in plan:
+        target = entry(main[cell.task], cell.attention, cell.encoding)
+        if not cell.valid:
+            target.invalid = cell.reason or "this attention can't carry this encoding"
+        elif cell.seed not in {r.identity.seed for r in (*target.runs, *target.failures)}:
+            target.missing.append(cell.seed)
+    return Setting(
+        protocol,
+        synthetic,
+        columns,
+        _ordered((a for _, a, _ in entries), _ATTENTIONS),
+        _ordered((e for _, _, e in entries), _BASELINES),
+        machine,
+        entries,
+    )
+
+
+def _ordered(names: Iterable[str], first: tuple[str, ...]) -> list[str]:
+    def place(name: str) -> tuple[int, str]:
+        base = name.partition(":")[0]
+        return (first.index(base) if base in first else len(first), name)
+
+    return sorted(set(names), key=place)
+
+
+def _key(record: Record) -> tuple[str, str, str, str]:
+    assert record.data is not None
+    return (
+        record.identity.task,
+        record.data.dataset,
+        record.data.fingerprint,
+        json.dumps(record.identity.config, sort_keys=True),
+    )
+
+
+def _columns(placed: list[Record], also: set[str]) -> list[Column]:
+    keys = sorted({_key(record) for record in placed}, key=lambda k: (task_order(k[0]), k))
+    columns = [
+        Column(*key, title=_title(key, [other for other in keys if other[0] == key[0]]))
+        for key in keys
+    ]
+    empty = [Column(task, "", "", "", task_title(task)) for task in also - {key[0] for key in keys}]
+    return sorted([*columns, *empty], key=lambda c: task_order(c.task))
+
+
+def _title(key: tuple[str, str, str, str], siblings: list[tuple[str, str, str, str]]) -> str:
+    """The task, and what tells its columns apart where it has several."""
+    title = task_title(key[0])
+    told = []
+    if len({other[1] for other in siblings}) > 1:
+        told.append(key[1])
+    if len({other[2] for other in siblings}) > 1:
+        told.append(f"data {key[2].removeprefix('sha256:')[:8]}")
+    configs = [json.loads(other[3]) for other in siblings]
+    own = json.loads(key[3])
+    differing = sorted({n for c in configs for n in c if any(c[n] != o.get(n) for o in configs)})
+    told += [f"{name} {own.get(name)}" for name in differing[:3]]
+    return f"{title} ({', '.join(told)})" if told else title
+
+
+def _main_columns(placed: list[Record], columns: list[Column]) -> dict[str, Column]:
+    """The column with the most records of each task, for cells whose data are not known."""
+    counts = Counter(_key(record) for record in placed)
+    ordered = sorted(columns, key=lambda c: counts[c.task, c.dataset, c.fingerprint, c.config])
+    return {column.task: column for column in ordered}

@@ -1,0 +1,240 @@
+"""Figures for papers: PDF, SVG and PNG in a paper's width, drawn with matplotlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lra_bench.report import text
+from lra_bench.report.analysis import Part
+from lra_bench.report.curves import Curve
+from lra_bench.report.entries import Setting
+from lra_bench.report.facts import chance_level
+from lra_bench.report.labels import Box, place_labels
+from lra_bench.report.palette import encoding_styles, filled
+from lra_bench.report.standing import Point, average_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TEXT_WIDTH = 5.5  # inches: the text of a NeurIPS, ICML (two columns) or ACL page, about
+PANEL_HEIGHT = 2.1
+FORMATS = ("svg", "pdf", "png")
+
+_RC: dict[Any, Any] = {
+    "font.size": 7,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.4,
+    "legend.frameon": False,
+    "legend.fontsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lra-bench",  # equal records give equal files
+    "pdf.fonttype": 42,
+    "text.parse_math": False,
+    "savefig.dpi": 200,
+}
+
+
+@contextmanager
+def _canvas(panels: int, columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_RC):
+        rows = math.ceil(panels / columns)
+        figure = Figure(figsize=(TEXT_WIDTH, PANEL_HEIGHT * rows + 0.4), layout="constrained")
+        FigureCanvasAgg(figure)  # labels are placed by the size of their letters
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for spare in axes[panels:]:
+            spare.set_axis_off()
+        yield figure, list(axes[:panels])
+
+
+def save(figure: Figure, directory: Path, name: str) -> list[Path]:
+    """Write the figure in every format; without dates, so that equal figures are equal files."""
+    paths = [directory / f"{name}.{suffix}" for suffix in FORMATS]
+    dates: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None},
+        "pdf": {"CreationDate": None},
+        "png": {},
+    }
+    for path in paths:
+        figure.savefig(path, metadata=dates[path.suffix[1:]])
+    return paths
+
+
+def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
+    """One panel for the average and one for each task: accuracy against training speed."""
+    setting = part.setting
+    panels = [
+        (average_title(setting), part.average, None),
+        *(
+            (column.title, points, chance_level(column.task))
+            for column, points in part.points.items()
+        ),
+    ]
+    shown = [(title, points, chance) for title, points, chance in panels if points]
+    if not shown:
+        return []
+    with _canvas(len(shown), 2 if len(shown) > 1 else 1) as (figure, axes):
+        largest = max((p.memory or 0.0) for _, points, _ in shown for p in points)
+        for ax, (title, points, chance) in zip(axes, shown, strict=True):
+            _quality_speed_panel(ax, setting, points, largest)
+            ax.set_title(text.shorten(text.one_line(title), 60))
+            if chance is not None and ax.get_ylim()[0] < 100 * chance:
+                ax.axhline(100 * chance, color="#999999", linewidth=0.6, linestyle=":")
+        _sign_synthetic(figure, setting)
+        figure.canvas.draw()
+        for ax, (_, points, _) in zip(axes, shown, strict=True):
+            _label_points(figure, ax, points, largest)
+        return save(figure, directory, f"quality-speed-{setting.slug}")
+
+
+def _quality_speed_panel(
+    ax: Axes, setting: Setting, points: Sequence[Point], largest: float
+) -> None:
+    styles = encoding_styles(setting.encodings)
+    ax.set_xscale("log")
+    ax.margins(0.18, 0.15)
+    front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
+    ax.step(
+        [p.speed for p in front],
+        [100 * p.quality for p in front],
+        where="pre",
+        color="#888888",
+        linewidth=0.8,
+        zorder=1,
+    )
+    for point in points:
+        style = styles[point.encoding]
+        low, high = point.interval.low, point.interval.high
+        ax.plot(
+            [point.speed] * 2, [100 * low, 100 * high], color=style.colour, linewidth=0.7, zorder=2
+        )
+        ax.scatter(
+            point.speed,
+            100 * point.quality,
+            s=_area(point.memory, largest),
+            marker=style.shape.matplotlib,
+            facecolor=style.colour if filled(point.attention, setting.attentions) else "white",
+            edgecolor=style.colour,
+            linewidth=0.9,
+            zorder=3,
+        )
+    ax.set_xlabel("training examples/s (fixed length)")
+    ax.set_ylabel("accuracy, %")
+    _plain_log_ticks(ax)
+
+
+def _plain_log_ticks(ax: Axes) -> None:
+    """Numbers such as 20 and 500 on a logarithmic axis, few enough to stand apart."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = ax.get_xlim()
+    wide = high / max(low, 1e-12) > 30
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _area(memory: float | None, largest: float) -> float:
+    """Marker area in square points, proportional to memory above a visible least."""
+    return 14.0 + 56.0 * (memory or 0.0) / largest if largest else 28.0
+
+
+def _label_points(figure: Figure, ax: Axes, points: Sequence[Point], largest: float) -> None:
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    scale = figure.dpi / 72
+    ordered = sorted(points, key=lambda p: (not p.on_front, -p.quality))
+    drawn = [
+        ax.annotate(
+            text.shorten(text.one_line(point.name), 30),
+            (point.speed, 100 * point.quality),
+            xytext=(0, 0),
+            textcoords="offset points",
+            fontsize=5.5,
+            color="#333333",
+            annotation_clip=False,
+            in_layout=False,
+        )
+        for point in ordered
+    ]
+    extents = [label.get_window_extent(renderer) for label in drawn]
+    pixels = [ax.transData.transform((p.speed, 100 * p.quality)) for p in ordered]
+    frame = ax.get_window_extent(renderer)
+    places = place_labels(
+        [
+            (float(x), float(y), scale * math.sqrt(_area(p.memory, largest)) / 2)
+            for (x, y), p in zip(pixels, ordered, strict=True)
+        ],
+        [(box.width, box.height) for box in extents],
+        Box(frame.x0, frame.y0, frame.x1, frame.y1),
+    )
+    for label, place, (x, y) in zip(drawn, places, pixels, strict=True):
+        if place is None:
+            label.remove()
+        else:
+            label.set_position(((place.left - x) / scale, (place.bottom - y) / scale))
+
+
+def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Path]:
+    """Validation accuracy against step for each task; line: mean over seeds, band: their range."""
+    setting = part.setting
+    panels = list(part.curves[attention].items())
+    if not panels:
+        return []
+    styles = encoding_styles(setting.encodings)
+    with _canvas(len(panels), 3 if len(panels) > 2 else len(panels)) as (figure, axes):
+        for ax, (column, curves) in zip(axes, panels, strict=True):
+            for curve in curves:
+                style = styles[curve.encoding]
+                _draw_curve(ax, curve, style.colour, style.shape.matplotlib)
+            ax.set_title(text.shorten(text.one_line(column.title), 40))
+            ax.set_xlabel("step")
+            ax.set_ylabel("validation accuracy, %")
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)))
+        _sign_synthetic(figure, setting)
+        return save(figure, directory, f"learning-curves-{setting.slug}-{text.slug(attention)}")
+
+
+def _draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
+    mean = [100 * value for value in curve.mean]
+    ax.plot(
+        curve.steps,
+        mean,
+        color=colour,
+        marker=marker,
+        markersize=3,
+        markevery=max(1, len(mean) // 5),
+        linewidth=1,
+        label=text.shorten(text.one_line(curve.encoding), 30),
+    )
+    if curve.runs > 1:
+        ax.fill_between(
+            curve.steps,
+            [100 * value for value in curve.low],
+            [100 * value for value in curve.high],
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )
+
+
+def _sign_synthetic(figure: Figure, setting: Setting) -> None:
+    if setting.synthetic:
+        figure.suptitle("SYNTHETIC DATA: not the benchmark", color="#B00020", fontsize=8)

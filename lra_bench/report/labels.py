@@ -1,0 +1,79 @@
+"""Labels beside points without overlaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Directions to try, the ones easiest to read first: (horizontal, vertical), y upwards.
+_DIRECTIONS = ((1, 0), (1, 1), (1, -1), (0, 1), (0, -1), (-1, 0), (-1, 1), (-1, -1))
+_GAPS = (2.0, 6.0, 12.0)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the two share any area."""
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.bottom < other.top
+            and other.bottom < self.top
+        )
+
+    def inside(self, other: Box) -> bool:
+        """Whether this lies wholly in the other."""
+        return (
+            self.left >= other.left
+            and self.right <= other.right
+            and self.bottom >= other.bottom
+            and self.top <= other.top
+        )
+
+
+def place_labels(
+    points: Sequence[tuple[float, float, float]],
+    sizes: Sequence[tuple[float, float]],
+    bounds: Box,
+) -> list[Box | None]:
+    """Where each label goes; None where every place is taken.
+
+    Args:
+        points: x, y and radius of each marker, in pixels, the most important first.
+        sizes: width and height of each label.
+        bounds: what the labels must stay within.
+    """
+    markers = [Box(x - r, y - r, x + r, y + r) for x, y, r in points]
+    placed: list[Box | None] = []
+    for (x, y, radius), size in zip(points, sizes, strict=True):
+        taken = [*markers, *(box for box in placed if box is not None)]
+        placed.append(
+            next(
+                (
+                    box
+                    for box in _candidates(x, y, radius, size)
+                    if box.inside(bounds) and not any(box.overlaps(other) for other in taken)
+                ),
+                None,
+            )
+        )
+    return placed
+
+
+def _candidates(x: float, y: float, radius: float, size: tuple[float, float]) -> list[Box]:
+    width, height = size
+    found = []
+    for gap in _GAPS:
+        for across, up in _DIRECTIONS:
+            reach = (radius + gap) * (0.75 if across and up else 1.0)
+            left = x + reach if across > 0 else x - reach - width if across < 0 else x - width / 2
+            low = y + reach if up > 0 else y - reach - height if up < 0 else y - height / 2
+            found.append(Box(left, low, left + width, low + height))
+    return found

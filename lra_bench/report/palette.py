@@ -1,0 +1,59 @@
+"""Colours and markers: eight shapes with seven colours, so that no method relies on colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Okabe & Ito's palette for all kinds of colour vision, without its yellow (too faint on white)
+# and with a middle grey for its black, so that it shows on dark paper too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A marker by its names in matplotlib, in Vega and as a character in a terminal."""
+
+    matplotlib: str
+    vega: str
+
+
+SHAPES = (
+    Shape("o", "circle"),
+    Shape("s", "square"),
+    Shape("^", "triangle-up"),
+    Shape("D", "diamond"),
+    Shape("P", "cross"),
+    Shape("v", "triangle-down"),
+    Shape(">", "triangle-right"),
+    Shape("<", "triangle-left"),
+)
+
+# Fill of the marker (and dash of the line) by attention.
+DASHES = ((), (5, 3), (2, 2), (8, 3, 2, 3))
+
+
+@dataclass(frozen=True)
+class Style:
+    """How an encoding is drawn."""
+
+    colour: str
+    shape: Shape
+
+
+def encoding_styles(encodings: Sequence[str]) -> dict[str, Style]:
+    """A colour and a shape for each encoding; 56 before a combination comes back."""
+    return {
+        encoding: Style(COLOURS[at % len(COLOURS)], SHAPES[at % len(SHAPES)])
+        for at, encoding in enumerate(encodings)
+    }
+
+
+def filled(attention: str, attentions: Sequence[str]) -> bool:
+    """Whether the attention's markers are filled: every second one is hollow."""
+    return attentions.index(attention) % 2 == 1 or len(attentions) == 1
+
+
+def dash(attention: str, attentions: Sequence[str]) -> tuple[int, ...]:
+    """Dash pattern of the attention's lines."""
+    return DASHES[attentions.index(attention) % len(DASHES)]

@@ -1,0 +1,244 @@
+"""The report in words, made from the numbers: what was run, what it shows, what it does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from lra_bench.report import text
+from lra_bench.report.analysis import Part
+from lra_bench.report.entries import Entry, Setting
+from lra_bench.report.facts import chance_level
+from lra_bench.report.standing import (
+    Standing,
+    average_title,
+    no_average,
+    not_lra_average,
+)
+from lra_bench.report.statistics import BOOTSTRAP_FROM
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A paragraph with the words that lead it."""
+
+    lead: str
+    text: str
+
+
+def summarise(part: Part) -> list[Finding]:
+    """The findings on one setting, those that qualify the others last."""
+    setting = part.setting
+    found = [
+        Finding("What was run", _run(setting)),
+        Finding("The data", _data(setting)),
+        Finding("Learning at all", _above_chance(setting)),
+        *(
+            Finding(f"Encodings under {name} attention", _encodings(part, name))
+            for name in part.pairs
+        ),
+        Finding("Quality and speed", _quality_speed(part)),
+        Finding("Cost", _cost(setting)),
+        Finding("What this does not show", _limits(setting)),
+    ]
+    return [finding for finding in found if finding.text]
+
+
+def _run(setting: Setting) -> str:
+    counts = [
+        text.plural(len(setting.columns), "task"),
+        text.plural(len(setting.encodings), "encoding"),
+        text.plural(len(setting.attentions), "attention"),
+    ]
+    seeds = {run.identity.seed for run in setting.runs}
+    sentences = [
+        f"{text.plural(len(setting.runs), 'finished run')}: {text.listed(counts)}, "
+        f"{text.plural(len(seeds), 'seed')}, under protocol {text.one_line(setting.protocol)}"
+        + (f", timed on {text.one_line(setting.machine)}." if setting.machine else ".")
+    ]
+    entries = list(setting.entries.values())
+    failures = Counter(r.status.replace("_", " ") for e in entries for r in e.failures)
+    holes = [f"{count} {status}" for status, count in sorted(failures.items())]
+    invalid = sum(entry.invalid is not None for entry in entries)
+    missing = sum(len(entry.missing) for entry in entries)
+    if invalid:
+        holes.append(f"{invalid} invalid as the attention can't carry the encoding")
+    if missing:
+        holes.append(f"{missing} planned but not run")
+    if holes:
+        sentences.append(f"Without a result: {text.listed(holes)}.")
+    return " ".join(sentences)
+
+
+def _data(setting: Setting) -> str:
+    if setting.synthetic:
+        return (
+            "All data here are SYNTHETIC stand-ins. These accuracies say that the program runs; "
+            "they say nothing of the benchmark."
+        )
+    substitutes = [
+        f"{column.title} was trained on {column.dataset}, which is not the benchmark's data"
+        for column in setting.columns
+        if column.dataset and not column.is_lra_data
+    ]
+    if not substitutes:
+        return "All data are real and the benchmark's own."
+    return f"All data are real, but {text.listed(substitutes)}."
+
+
+def _above_chance(setting: Setting) -> str:
+    above, not_above = list[str](), list[str]()
+    for column in setting.columns:
+        chance = chance_level(column.task)
+        best = _best(setting.column(column))
+        if chance is None or best is None or best.sample is None:
+            continue
+        interval = best.sample.test_interval
+        said = (
+            f"{column.title} ({text.percent(best.sample.mean)} % with {best.name}, 95 % interval "
+        )
+        said += f"{text.percent(interval.low)}–{text.percent(interval.high)}, guessing "
+        said += f"{text.percent(chance, 0)} %)"
+        (above if interval.low > chance else not_above).append(said)
+    sentences = []
+    if above:
+        sentences.append(f"The best method is above guessing on {text.listed(above)}.")
+    if not_above:
+        sentences.append(f"No method is clearly above guessing on {text.listed(not_above)}.")
+    if above and any(column.task.startswith("listops") for column in setting.columns):
+        sentences.append(
+            "On ListOps, always giving the most frequent answer scores more than one in ten, so "
+            "a little above 10 % is not learning either."
+        )
+    return " ".join(sentences)
+
+
+def _best(entries: list[Entry]) -> Entry | None:
+    return max(
+        (entry for entry in entries if entry.sample is not None),
+        key=lambda entry: entry.sample.mean if entry.sample else 0.0,
+        default=None,
+    )
+
+
+def _encodings(part: Part, attention: str) -> str:
+    pairs = part.pairs[attention]
+    if not pairs:
+        return ""
+    sentences = []
+    ranked = [s for s in part.standings if s.attention == attention and s.average is not None]
+    if len(ranked) > 1:
+        first, second = ranked[0], ranked[1]
+        sentences.append(
+            f"{_standing(first)} has the highest mean over the tasks, {_standing(second)} follows."
+        )
+    apart = sorted((pair for pair in pairs if pair.separates), key=lambda pair: pair.adjusted)
+    if not apart:
+        smallest = min(pair.adjusted for pair in pairs)
+        sentences.append(
+            f"None of the {text.plural(len(pairs), 'pair')} of encodings differs beyond chance "
+            f"over the tasks (smallest corrected {text.p_value(smallest)}): these runs do not "
+            "rank them."
+        )
+        return " ".join(sentences)
+    told = [
+        f"{pair.first} beats {pair.second} (P = {pair.improvement.probability:.2f}, "
+        f"{text.p_value(pair.adjusted)})"
+        for pair in apart[:4]
+    ]
+    more = f", and {len(apart) - 4} more pairs below" if len(apart) > 4 else ""
+    sentences.append(
+        f"{len(apart)} of {text.plural(len(pairs), 'pair')} of encodings differ beyond chance "
+        f"over the tasks, after correction: {text.listed(told)}{more}."
+    )
+    if len(apart) < len(pairs):
+        sentences.append("The other pairs can't be told apart.")
+    return " ".join(sentences)
+
+
+def _standing(standing: Standing) -> str:
+    assert standing.average is not None
+    assert standing.average_interval is not None
+    low, high = standing.average_interval.low, standing.average_interval.high
+    return (
+        f"{standing.encoding} ({text.percent(standing.average)} %, 95 % interval "
+        f"{text.percent(low)}–{text.percent(high)})"
+    )
+
+
+def _quality_speed(part: Part) -> str:
+    points = part.average
+    where = f"On the {average_title(part.setting)}" if points else ""
+    if not points:
+        return ""
+    front = sorted((p for p in points if p.on_front), key=lambda p: -p.speed)
+    told = [f"{p.name} ({_share(p.front_probability)})" for p in front]
+    words = f"{where}, the front of methods that none betters in both is {text.listed(told)}"
+    words += "; in brackets, how often each stays on it when its numbers are redrawn within "
+    words += "their uncertainty."
+    near = [p for p in points if not p.on_front and p.front_probability >= 0.25]
+    if near:
+        also = text.listed([f"{p.name} ({_share(p.front_probability)})" for p in near])
+        words += f" Also often on it: {also}."
+    return words
+
+
+def _share(probability: float) -> str:
+    return f"{100 * probability:.0f} %"
+
+
+def _cost(setting: Setting) -> str:
+    """What the encodings cost in speed against the same attention without one."""
+    sentences = []
+    for attention in setting.attentions:
+        ratios: dict[str, list[float]] = {}
+        for column in setting.columns:
+            base = setting.entry(column, attention, "none").speed
+            if base is None:
+                continue
+            for encoding in setting.encodings:
+                speed = setting.entry(column, attention, encoding).speed
+                if encoding != "none" and speed is not None:
+                    ratios.setdefault(encoding, []).append(speed / base)
+        if not ratios:
+            continue
+        told = [f"{encoding} {_span(values)}" for encoding, values in list(ratios.items())[:6]]
+        sentences.append(
+            f"Training speed against no encoding, {attention} attention: {text.listed(told)}."
+        )
+    return " ".join(sentences)
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{100 * min(values):.0f}", f"{100 * max(values):.0f}"
+    return f"{low} %" if low == high else f"{low}–{high} %"
+
+
+def _limits(setting: Setting) -> str:
+    sentences = []
+    counts = Counter(len(entry.runs) for entry in setting.entries.values() if entry.runs)
+    if counts[1] == sum(counts.values()) and counts:
+        sentences.append(
+            "Every entry is a single run: its interval covers the test set, not the luck of the "
+            "seed, so a small difference between two encodings may be either."
+        )
+    elif counts and max(counts) < BOOTSTRAP_FROM:
+        sentences.append(
+            f"With {text.listed([str(n) for n in sorted(counts)])} seeds an entry, intervals over "
+            "seeds rest on the assumption of a normal spread (Student's t)."
+        )
+    if why := no_average(setting):
+        sentences.append(f"No average over tasks is given: {why}.")
+    elif reasons := not_lra_average(setting):
+        sentences.append(f"The mean over tasks is not the LRA average: {'; '.join(reasons)}.")
+    small = [
+        column.title
+        for column in setting.columns
+        if (best := _best(setting.column(column))) and best.sample and best.sample.total < 1000
+    ]
+    if small:
+        sentences.append(
+            f"The test sets of {text.listed(small)} hold fewer than 1,000 examples, so differences "
+            "of some points there are within chance."
+        )
+    return " ".join(sentences)

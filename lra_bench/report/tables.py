@@ -1,0 +1,288 @@
+"""The report's tables, before they become HTML, Markdown, LaTeX or plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lra_bench.report import text
+from lra_bench.report.comparison import Pair, level_with_best
+from lra_bench.report.entries import Entry, Setting
+from lra_bench.report.standing import (
+    Standing,
+    average_title,
+    no_average,
+    not_lra_average,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: what stands there.
+        value: what it sorts by; None sorts last.
+        interval: a second, quieter line, such as `[61.2, 65.0]`.
+        detail: the whole story, for hovering and for the notes.
+        mark: `best`, `second` or nothing.
+        level: it can't be told from the best.
+        hole: why there is no number: `missing`, `invalid`, `diverged`, …; else empty.
+    """
+
+    text: str
+    value: float | str | None = None
+    interval: str = ""
+    detail: str = ""
+    mark: str = ""
+    level: bool = False
+    hole: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header; the first column names the row."""
+
+    slug: str
+    title: str
+    header: list[str]
+    rows: list[list[Cell]]
+    notes: list[str] = field(default_factory=list)
+    numeric: bool = True
+
+
+def label(name: str) -> Cell:
+    """A name as a cell."""
+    return Cell(text.one_line(name), value=name)
+
+
+def accuracy_table(setting: Setting, attention: str, found: Sequence[Standing]) -> Table:
+    """Encodings × tasks under one attention: mean ± deviation over seeds, in percent."""
+    rows, holes = [], list[Entry]()
+    encodings = [
+        encoding
+        for encoding in setting.encodings
+        if any((column, attention, encoding) in setting.entries for column in setting.columns)
+    ]
+    best = {column: level_with_best(setting, column, attention) for column in setting.columns}
+    averages = {s.encoding: s for s in found if s.attention == attention}
+    for encoding in encodings:
+        row = [label(encoding)]
+        for entry in setting.row(attention, encoding):
+            row.append(_accuracy_cell(entry, setting, best[entry.column]))
+            if entry.hole and entry.hole_kind != "missing":
+                holes.append(entry)
+        if not no_average(setting):
+            row.append(_average_cell(averages.get(encoding), list(averages.values())))
+        rows.append(row)
+    header = ["Encoding", *(column.title for column in setting.columns)]
+    if not no_average(setting):
+        header.append(average_title(setting))
+    return Table(
+        f"accuracy-{setting.slug}-{text.slug(attention)}",
+        f"Test accuracy, {attention} attention, {setting.title}",
+        header,
+        rows,
+        [*_seed_notes(setting, attention), *_grouped_holes(holes)],
+    )
+
+
+def _accuracy_cell(entry: Entry, setting: Setting, level: set[str]) -> Cell:
+    sample = entry.sample
+    if sample is None:
+        return Cell(
+            "—" if entry.hole_kind == "missing" else entry.hole_kind,
+            detail=entry.hole,
+            hole=entry.hole_kind,
+        )
+    means = sorted(
+        (
+            other.sample.mean
+            for other in setting.column(entry.column)
+            if other.attention == entry.attention and other.sample is not None
+        ),
+        reverse=True,
+    )
+    return Cell(
+        text.accuracy(sample),
+        value=sample.mean,
+        interval=text.percent_interval(sample.interval),
+        detail=text.accuracy_in_full(sample)
+        + (f"; {text.plural(len(entry.failures), 'failed run')}" if entry.failures else ""),
+        mark=_mark(sample.mean, means),
+        level=entry.encoding in level and len(means) > 1,
+    )
+
+
+def _average_cell(standing: Standing | None, others: Sequence[Standing]) -> Cell:
+    if standing is None or standing.average is None or standing.average_interval is None:
+        done = "none" if standing is None else f"{standing.done} of {standing.columns}"
+        return Cell("—", detail=f"no average: {done} of the tasks done", hole="missing")
+    means = sorted((o.average for o in others if o.average is not None), reverse=True)
+    return Cell(
+        text.percent(standing.average),
+        value=standing.average,
+        interval=text.percent_interval(standing.average_interval),
+        detail=f"mean over tasks, 95 % interval {text.percent_interval(standing.average_interval)}",
+        mark=_mark(standing.average, means),
+    )
+
+
+def _mark(value: float, means: Sequence[float]) -> str:
+    """`best` or `second` among means in falling order; ties share a mark."""
+    if len(means) < 2:
+        return ""
+    if value == means[0]:
+        return "best"
+    return "second" if value == next((m for m in means if m < means[0]), None) else ""
+
+
+def _seed_notes(setting: Setting, attention: str) -> list[str]:
+    counts = {
+        len(entry.runs)
+        for (_, a, _), entry in setting.entries.items()
+        if a == attention and entry.runs
+    }
+    if not counts:
+        return []
+    if counts == {1}:
+        return [
+            "Single runs. Brackets: 95 % Wilson interval from the test set's size alone; another "
+            "seed may fall outside."
+        ]
+    span = f"{min(counts)}–{max(counts)}" if len(counts) > 1 else f"{min(counts)}"
+    return [
+        f"Mean ± standard deviation over {span} seeds; brackets: 95 % interval of the mean "
+        "(a single run's: from the test set's size)."
+    ]
+
+
+def _grouped_holes(holes: Sequence[Entry], most: int = 12) -> list[str]:
+    """One note for each encoding and reason, with the tasks it holds for."""
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for entry in holes:
+        tasks.setdefault((entry.encoding, entry.hole), []).append(entry.column.title)
+    notes = [
+        f"{encoding} on {text.listed(titles)}: {text.one_line(hole)}."
+        for (encoding, hole), titles in tasks.items()
+    ]
+    return [*notes[:most], *([f"… and {len(notes) - most} more."] if len(notes) > most else [])]
+
+
+def standing_table(setting: Setting, found: Sequence[Standing]) -> Table:
+    """All methods by their average: rank, speed and memory beside it."""
+    fastest = [s.speed for s in found if s.speed is not None]
+    rows = [
+        [
+            label(s.attention),
+            label(s.encoding),
+            Cell(f"{s.done} / {s.columns}", value=s.done),
+            _average_cell(s, found),
+            _rank_cell(s),
+            Cell("—", hole="missing")
+            if s.speed is None
+            else Cell(
+                text.rate(s.speed),
+                value=s.speed,
+                mark="best" if len(fastest) > 1 and s.speed == max(fastest) else "",
+            ),
+            Cell("—", hole="missing")
+            if s.memory is None
+            else Cell(text.memory(s.memory), value=s.memory),
+        ]
+        for s in found
+    ]
+    notes = []
+    if why := no_average(setting):
+        notes.append(f"No average over tasks: {why}.")
+    elif reasons := not_lra_average(setting):
+        notes.append(f"Not the LRA average: {'; '.join(reasons)}.")
+    notes.append(
+        "Rank: mean over tasks among the methods that have them all. Speed: geometric mean over "
+        "tasks of training examples/s at fixed length. Memory: the largest peak of its tasks."
+    )
+    return Table(
+        f"standing-{setting.slug}",
+        f"All methods, {setting.title}",
+        [
+            "Attention",
+            "Encoding",
+            "Tasks",
+            average_title(setting),
+            "Mean rank",
+            "Train examples/s",
+            "Peak memory",
+        ],
+        rows,
+        notes,
+    )
+
+
+def _rank_cell(standing: Standing) -> Cell:
+    if standing.rank is None or standing.rank_interval is None:
+        return Cell("—", hole="missing")
+    interval = standing.rank_interval
+    return Cell(
+        f"{standing.rank:.1f}",
+        value=-standing.rank,
+        interval=f"[{interval.low:.1f}, {interval.high:.1f}]",
+    )
+
+
+def pair_table(setting: Setting, attention: str, pairs: Sequence[Pair]) -> Table:
+    """Pairs of encodings: probability of improvement, the most certain first."""
+    ordered = sorted(pairs, key=lambda p: (p.adjusted, -p.improvement.probability))
+    return Table(
+        f"pairs-{setting.slug}-{text.slug(attention)}",
+        f"Probability of improvement, {attention} attention, {setting.title}",
+        ["Encoding", "Against", "P(better)", "95 % interval", "p (Holm)", "Tasks", "Verdict"],
+        [_pair_row(pair) for pair in ordered],
+        [
+            "P(better): probability that a run with the first beats one with the second, averaged "
+            "over tasks (Agarwal et al. 2021). p: exact permutation test within tasks, corrected "
+            "over all pairs of this table (Holm 1979); the intervals are not corrected."
+        ],
+    )
+
+
+def _pair_row(pair: Pair) -> list[Cell]:
+    found = pair.improvement
+    return [
+        label(pair.first),
+        label(pair.second),
+        Cell(f"{found.probability:.2f}", value=found.probability),
+        Cell(
+            f"[{found.interval.low:.2f}, {found.interval.high:.2f}]",
+            value=found.interval.low,
+        ),
+        Cell(f"{pair.adjusted:.2g}", value=-pair.adjusted),
+        Cell(str(found.tasks), value=found.tasks),
+        Cell("better" if pair.separates else "can't be told apart", value=pair.separates),
+    ]
+
+
+def data_table(setting: Setting) -> Table:
+    """What each column was trained and tested on."""
+    rows = []
+    for column in setting.columns:
+        data = next((e.runs[0].data for e in setting.column(column) if e.runs), None)
+        if data is None:
+            continue
+        rows.append(
+            [
+                label(column.title),
+                label(data.dataset),
+                Cell("SYNTHETIC" if data.synthetic else f"real ({data.source})"),
+                Cell(f"{data.train:,}", value=data.train),
+                Cell(f"{data.validation:,}", value=data.validation),
+                Cell(f"{data.test:,}", value=data.test),
+                Cell(f"{data.test_mean_length:,.0f}", value=data.test_mean_length),
+                Cell(data.fingerprint.removeprefix("sha256:")[:12], detail=data.fingerprint),
+            ]
+        )
+    return Table(
+        f"data-{setting.slug}",
+        f"Data, {setting.title}",
+        ["Task", "Dataset", "Kind", "Train", "Validation", "Test", "Mean length", "Fingerprint"],
+        rows,
+    )

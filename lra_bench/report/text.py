@@ -1,0 +1,100 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+from lra_bench.report.statistics import Interval, Sample
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A fraction as a percentage without its sign: 0.634 → `63.4`."""
+    return f"{100 * share:.{digits}f}"
+
+
+def percent_interval(interval: Interval) -> str:
+    """`[61.2, 65.0]`."""
+    return f"[{percent(interval.low)}, {percent(interval.high)}]"
+
+
+def accuracy(sample: Sample) -> str:
+    """`63.4 ± 0.5` over seeds, `63.4` for a single run."""
+    if sample.deviation is None:
+        return percent(sample.mean)
+    return f"{percent(sample.mean)} ± {percent(sample.deviation)}"
+
+
+def accuracy_in_full(sample: Sample) -> str:
+    """The accuracy with its interval, where that comes from, and what it does not cover."""
+    runs = len(sample.values)
+    count = f"mean of {runs} seeds" if runs > 1 else "single run"
+    interval = sample.interval
+    return (
+        f"{accuracy(sample)} %, {count}; 95 % interval {percent_interval(interval)} "
+        f"({interval.method}); test set of {sample.total:,}"
+    )
+
+
+def rate(examples_per_second: float) -> str:
+    """Examples per second with about three digits."""
+    if examples_per_second >= 100:
+        return f"{examples_per_second:,.0f}"
+    return f"{examples_per_second:.3g}"
+
+
+def memory(count: float) -> str:
+    """Bytes as `512 MiB` or `1.4 GiB`."""
+    mebibytes = count / 2**20
+    if mebibytes >= 1024:
+        return f"{mebibytes / 1024:.1f} GiB"
+    return f"{mebibytes:.0f} MiB" if mebibytes >= 10 else f"{mebibytes:.1f} MiB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `45 s`, `12 min` or `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.03`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def ratio(value: float) -> str:
+    """A factor: `1.4×`, `23×`."""
+    return f"{value:.0f}×" if value >= 9.95 else f"{value:.2g}×"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 task`, `5 tasks`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def shorten(text: str, width: int) -> str:
+    """At most `width` characters, the middle left out."""
+    if len(text) <= width:
+        return text
+    head = math.ceil((width - 1) / 2)
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def one_line(text: str) -> str:
+    """Control characters, line ends and marks that turn the writing direction made visible."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in " ".join(text.split()))
+
+
+def slug(name: str) -> str:
+    """A name made safe for files and anchors; a changed one gets a hash, so none are confused."""
+    safe = "".join(c if c.isalnum() and c.isascii() else "-" for c in name)[:40]
+    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

@@ -1,0 +1,63 @@
+"""Write a report: every file that `lra-bench report` makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lra_bench.errors import InputError
+from lra_bench.report.analysis import Analysis, Part
+from lra_bench.report.entries import Study, read_study
+from lra_bench.report.figures import draw_learning_curves, draw_quality_speed
+from lra_bench.report.latex import latex_table
+from lra_bench.report.markdown import markdown_report
+from lra_bench.report.page import render_page
+from lra_bench.results.query import frame
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report consists of; `page` is the one to open."""
+
+    page: Path
+    files: list[Path]
+
+
+def write_report(root: str | Path, output: str | Path | None = None) -> Written:
+    """Read the store at `root` and write its report to `output` (default: `root/report`).
+
+    Raises InputError where the store can't be read or the output can't be written.
+    """
+    study = read_study(root)
+    directory = Path(output) if output is not None else study.root / "report"
+    try:
+        return _write(study, directory)
+    except OSError as error:
+        raise InputError(f"report directory '{directory}' can't be written: {error}") from None
+
+
+def _write(study: Study, directory: Path) -> Written:
+    analysis = Analysis(study)
+    for folder in ("tables", "figures"):
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    figures = {
+        part.setting.slug: _write_figures(part, directory / "figures") for part in analysis.parts
+    }
+    files = [path for paths in figures.values() for path in paths]
+    for table in analysis.tables:
+        files.append(directory / "tables" / f"{table.slug}.tex")
+        files[-1].write_text(latex_table(table), encoding="utf-8")
+    csv = directory / "results.csv"
+    frame(study.records + study.profiles).to_csv(csv, index=False)
+    document = directory / "report.md"
+    document.write_text(markdown_report(analysis, figures, directory), encoding="utf-8")
+    html = directory / "report.html"
+    html.write_text(render_page(analysis), encoding="utf-8")
+    return Written(html, [html, document, csv, *files])
+
+
+def _write_figures(part: Part, directory: Path) -> list[Path]:
+    files = draw_quality_speed(part, directory)
+    for attention in part.setting.attentions:
+        files += draw_learning_curves(part, attention, directory)
+    return files
