@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from lra_bench import __version__
-from lra_bench.data.store import MANIFEST, Manifest, write
+from lra_bench.data.store import MANIFEST, Manifest, scratch_of, write
 from lra_bench.errors import InputError, nearest
 from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
@@ -57,33 +58,41 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
 
     Args:
         spec: the task with its parameters.
-        source: one of the task's sources, already resolved.
+        source: one of the task's sources, already resolved (`choose_source`).
         cache: directory of all prepared sets.
+        request: where from, how many, and whom to tell of progress.
+
+    Raises InputError naming what can't be read or written.
     """
     task = tasks.create(spec)
     dataset = task.dataset(source, request)
     directory = cache / f"{_slug(str(spec))}-{_slug(dataset)}-{_key(task, spec, source, request)}"
-    if not (directory / MANIFEST).exists():
-        description = {
-            "task": str(spec),
-            "dataset": dataset,
-            "source": source,
-            "synthetic": source == "synthetic",
-            "inputs": task.inputs,
-            "symbols": task.symbols,
-            "classes": task.classes,
-            "length": task.length,
-            "grid": None if task.grid is None else list(task.grid),
-            "version": __version__,
-        }
-        write(directory, task.blocks(source, request), description)
-    Manifest.read(directory)
+    if (directory / MANIFEST).exists():
+        Manifest.read(directory)
+        return directory
+    description = {
+        "task": str(spec),
+        "dataset": dataset,
+        "source": source,
+        "synthetic": source == "synthetic",
+        "inputs": task.inputs,
+        "symbols": task.symbols,
+        "classes": task.classes,
+        "length": task.length,
+        "grid": None if task.grid is None else list(task.grid),
+        "version": __version__,
+    }
+    with_scratch = replace(request, scratch=scratch_of(directory))
+    write(directory, task.blocks(source, with_scratch), description)
     return directory
 
 
 def _key(task: Task, spec: Spec, source: str, request: Request) -> str:
+    """Tell apart sets of other parameters, source, limit, revision, or changed files."""
     files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in task.origin(source, request)]
-    identity = json.dumps([str(spec), source, request.limit, sorted(files)])
+    length = request.length if source in ("generated", "synthetic") else None
+    parts = [str(spec), source, request.limit, length, task.revision, sorted(files)]
+    identity = json.dumps(parts)
     return hashlib.sha256(identity.encode()).hexdigest()[:10]
 
 

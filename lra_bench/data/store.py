@@ -7,16 +7,16 @@ Reading one needs numpy only.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -27,6 +27,7 @@ from lra_bench.tasks.base import SPLITS, Block
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+WORK = ".work"  # beside the prepared sets: those being made, locks, finished parts
 
 
 @dataclass(frozen=True)
@@ -105,24 +106,40 @@ def read_split(directory: Path, split: str) -> Split:
 def write(directory: Path, blocks: Iterable[Block], description: dict[str, Any]) -> Manifest:
     """Stream blocks into a new set at `directory`, whole or not at all.
 
-    `description` holds the manifest's fields besides format, splits and fingerprint. Where another
-    process finished the same set first, its result stands and ours is dropped.
+    One process at a time writes a set; another that wants the same waits and then finds it done.
+
+    Args:
+        directory: where the set will be; its parent holds all prepared sets.
+        blocks: the examples; not asked for any when the set exists already.
+        description: the manifest's fields besides format, splits and fingerprint.
+
+    Raises InputError when the set can't be written or has no training or no test examples.
     """
     with _staging(directory) as staging:
-        writers = {split: _SplitWriter(staging, split, description) for split in SPLITS}
-        for block in blocks:
-            writers[block.split].add(block)
-        splits = {name: writer.close() for name, writer in writers.items() if writer.examples}
-        for name in set(writers) - set(splits):
-            writers[name].close()
-        if not splits:
-            raise InputError(f"no examples for {description['dataset']}: the source is empty")
-        manifest = Manifest(
-            format=FORMAT, splits=splits, fingerprint=fingerprint(staging, splits), **description
-        )
-        (staging / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
-        _publish(staging, directory)
+        if staging is not None:
+            try:
+                _write_files(staging, blocks, description)
+                _publish(staging, directory)
+            except OSError as error:
+                raise InputError(f"cannot write prepared data to {directory}: {error}") from None
     return Manifest.read(directory)
+
+
+def _write_files(staging: Path, blocks: Iterable[Block], description: dict[str, Any]) -> None:
+    writers: dict[str, _SplitWriter] = {}
+    with ExitStack() as files:
+        for block in blocks:
+            if block.split not in writers:
+                writers[block.split] = _SplitWriter(staging, block.split, description, files)
+            writers[block.split].add(block)
+        splits = {name: writers[name].finish() for name in SPLITS if name in writers}
+    for needed in ("train", "test"):
+        if needed not in splits or not splits[needed].examples:
+            raise InputError(f"{description['dataset']}: the source has no {needed} examples")
+    manifest = Manifest(
+        format=FORMAT, splits=splits, fingerprint=fingerprint(staging, splits), **description
+    )
+    (staging / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
 
 
 def fingerprint(directory: Path, splits: Iterable[str]) -> str:
@@ -136,43 +153,68 @@ def fingerprint(directory: Path, splits: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+def scratch_of(directory: Path) -> Path:
+    """Where the generator of the set at `directory` may keep finished parts while it is made."""
+    return directory.parent / WORK / f"{directory.name}.parts"
+
+
 @contextmanager
-def _staging(directory: Path) -> Iterator[Path]:
-    """A directory beside the final one, removed unless it was published."""
+def _staging(directory: Path) -> Iterator[Path | None]:
+    """An empty directory to write the set into, or None when the set exists.
+
+    The lock is the kernel's: it ends with the process that held it, however that ended. So what
+    lies in the staging directory when we get the lock was left by a process that is gone.
+    """
+    work = directory.parent / WORK
+    staging = work / directory.name
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        work.mkdir(parents=True, exist_ok=True)
+        with (work / f"{directory.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (directory / MANIFEST).exists():
+                yield None
+                return
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir()
+            try:
+                yield staging
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise InputError(f"cannot write prepared data to {directory.parent}: {error}") from None
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _publish(staging: Path, directory: Path) -> None:
-    for path in staging.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    """Make the set appear at once, and survive a power cut."""
+    for path in (*staging.iterdir(), staging):
+        _flush(path)
+    staging.rename(directory)
+    _flush(directory.parent)
+    shutil.rmtree(scratch_of(directory), ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        staging.rename(directory)
-    except OSError:
-        # Another process published first (a directory can't be renamed onto a filled one).
-        if not (directory / MANIFEST).exists():
-            raise
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _SplitWriter:
     """Appends blocks to the three array files of one split, in bounded memory."""
 
-    def __init__(self, directory: Path, split: str, description: dict[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, split: str, description: dict[str, Any], files: ExitStack
+    ) -> None:
         self.directory, self.split = directory, split
         self.inputs, self.longest_allowed = description["inputs"], description["length"]
         self.classes, self.symbols = description["classes"], description["symbols"]
-        self.raw: BinaryIO = (directory / f"{split}.symbols.raw").open("wb")
+        self.file = files.enter_context((directory / f"{split}.symbols.npy").open("wb"))
+        self.header_size = self._write_header(0)
         self.lengths: list[ndarray] = []
         self.labels: list[ndarray] = []
-        self.examples = self.cut = 0
+        self.cut = 0
 
     def add(self, block: Block) -> None:
         if len(block.lengths) != self.inputs * len(block.labels):
@@ -185,46 +227,49 @@ class _SplitWriter:
             raise ValueError(f"label {int(block.labels.max())} outside 0 … {self.classes - 1}")
         symbols, lengths = truncate(block.symbols, block.lengths, self.longest_allowed)
         self.cut += int((block.lengths > self.longest_allowed).sum())
-        self.raw.write(np.ascontiguousarray(symbols).data)
+        self.file.write(np.ascontiguousarray(symbols).data)
         self.lengths.append(lengths.astype(np.int64))
         self.labels.append(block.labels.astype(np.uint8))
-        self.examples += len(block.labels)
 
-    def close(self) -> SplitStatistics:
-        self.raw.close()
-        raw = self.directory / f"{self.split}.symbols.raw"
-        if not self.examples:
-            raw.unlink()
-            return SplitStatistics(0, 0, 0, 0.0, 0, 0, [])
+    def finish(self) -> SplitStatistics:
         lengths, labels = np.concatenate(self.lengths), np.concatenate(self.labels)
         offsets = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         self._save("offsets", offsets)
         self._save("labels", labels)
-        self._wrap(raw, int(offsets[-1]))
-        counts = np.bincount(labels, minlength=self.classes)
-        return SplitStatistics(
-            self.examples,
-            int(offsets[-1]),
-            int(lengths.min()),
-            round(float(lengths.mean()), 2),
-            int(lengths.max()),
-            self.cut,
-            counts.tolist(),
-        )
+        self.file.seek(0)
+        if self._write_header(int(offsets[-1])) != self.header_size:
+            raise ValueError("the .npy header grew over the symbols")
+        self.file.flush()
+        return split_statistics(lengths, labels, self.classes, self.cut)
 
     def _save(self, part: str, values: ndarray) -> None:
         np.save(self.directory / f"{self.split}.{part}.npy", values, allow_pickle=False)
 
-    def _wrap(self, raw: Path, total: int) -> None:
-        """Put the .npy header before the streamed bytes, whose number is known only now."""
-        with (self.directory / f"{self.split}.symbols.npy").open("wb") as target:
-            np.lib.format.write_array_header_1_0(
-                target, {"descr": "|u1", "fortran_order": False, "shape": (total,)}
-            )
-            with raw.open("rb") as source:
-                shutil.copyfileobj(source, target, 1 << 22)
-        raw.unlink()
+    def _write_header(self, total: int) -> int:
+        """Write the .npy header, which keeps room for the number of symbols known only at the end.
+
+        Returns its size in bytes.
+        """
+        np.lib.format.write_array_header_1_0(
+            self.file, {"descr": "|u1", "fortran_order": False, "shape": (total,)}
+        )
+        return self.file.tell()
+
+
+def split_statistics(
+    lengths: Int[ndarray, " sequences"], labels: UInt8[ndarray, " examples"], classes: int, cut: int
+) -> SplitStatistics:
+    """Sizes of a split with at least one example."""
+    return SplitStatistics(
+        examples=len(labels),
+        tokens=int(lengths.sum()),
+        shortest=int(lengths.min()),
+        mean=round(float(lengths.mean()), 2),
+        longest=int(lengths.max()),
+        cut=cut,
+        labels=np.bincount(labels, minlength=classes).tolist(),
+    )
 
 
 def truncate(
@@ -233,6 +278,7 @@ def truncate(
     """Cut every sequence to its first `longest` symbols."""
     if not len(lengths) or int(lengths.max()) <= longest:
         return symbols, lengths
+    kept = np.minimum(lengths, longest)
     starts = np.cumsum(lengths) - lengths
-    within = np.arange(len(symbols)) - np.repeat(starts, lengths)
-    return symbols[within < longest], np.minimum(lengths, longest)
+    pieces = [symbols[start : start + n] for start, n in zip(starts, kept, strict=True)]
+    return np.concatenate(pieces), kept

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SOURCES = ("local", "hub", "generated", "synthetic")
 SPLITS = ("train", "validation", "test")
 
+SMALLEST_EVALUATION = 200
+
 
 @dataclass(frozen=True)
 class Block:
@@ -45,14 +47,35 @@ class Request:
     Attributes:
         data_dir: directory of a public release, for the `local` source.
         workers: processes a generator may use; results don't depend on it.
-        limit: at most this many examples a split (None: all); smaller sets for quick runs.
+        limit: size of a smaller set for quick runs, see `cap` (None: all).
+        length: longest sequence wanted, where it is shorter than the task's. Generated and
+            synthetic examples are made to fit, with their question intact; files are read whole.
         progress: called with (examples done, examples in all, 0 if unknown).
+        scratch: directory where a slow generator keeps finished parts, so that an interrupted
+            preparation carries on from them; it is removed when the set is complete.
     """
 
     data_dir: Path | None = None
     workers: int = 1
     limit: int | None = None
+    length: int | None = None
     progress: Callable[[int, int], None] = field(default=_no_progress, compare=False)
+    scratch: Path | None = field(default=None, compare=False)
+
+    def cap(self, split: str, available: int) -> int:
+        """How many of a split's `available` examples are wanted.
+
+        With a limit: that many of the training split, and a quarter as many of each other one
+        (but at least 200, so that an accuracy measured on it means something).
+        """
+        if self.limit is None:
+            return available
+        wanted = self.limit if split == "train" else max(self.limit // 4, SMALLEST_EVALUATION)
+        return min(wanted, available)
+
+    def fit(self, length: int) -> int:
+        """The task's longest length, or the shorter one that is wanted."""
+        return length if self.length is None else min(length, self.length)
 
 
 class Task:
@@ -63,6 +86,8 @@ class Task:
 
     Attributes:
         inputs: sequences per example: 1, or 2 for pairs.
+        revision: to be raised when a source's tokens change, so that older prepared sets are
+            not taken for new ones.
         symbols: vocabulary size of the stored symbols. The model sees symbol + 1, and 0 pads.
         classes: number of labels.
         length: longest sequence; preparation truncates to it and counts what it cut.
@@ -71,6 +96,7 @@ class Task:
 
     name: ClassVar[str]
     inputs: ClassVar[int] = 1
+    revision: ClassVar[int] = 1
     symbols: int
     classes: int
     length: int
@@ -84,7 +110,8 @@ class Task:
     def dataset(self, source: str, request: Request) -> str:
         """Name of the data in records and tables, such as `cifar10-jpeg`.
 
-        Raises InputError when the source can't be read. Synthetic stand-ins say so in the name.
+        Raises InputError when the source can't be read, or when a parameter was set that this
+        source has no use for. Synthetic stand-ins say so in the name.
         """
         raise NotImplementedError
 
@@ -104,3 +131,12 @@ class Task:
     def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
         """One sequence as text for people."""
         return " ".join(str(int(symbol)) for symbol in symbols)
+
+
+def only_synthetic(task: str, parameter: str, value: str, default: str, source: str) -> None:
+    """Refuse a parameter of the stand-in for real data, where it would change only the name."""
+    if value != default:
+        raise InputError(
+            f"task '{task}': {parameter} sets the synthetic stand-in, not source '{source}'; "
+            f"leave it out, or use --source synthetic"
+        )

@@ -1,0 +1,87 @@
+"""`data prepare|describe|verify`: the prepared sets that training reads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lra_bench.errors import InputError
+
+HELP = "prepare the tasks' data, describe it, verify it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the three actions, which choose data by the same options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("prepare", "turn raw data into the packed store, once"),
+        ("describe", "sizes, lengths, classes, fingerprint and samples of a prepared set"),
+        ("verify", "recompute fingerprints, and compare generated data with the reference"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        _add_choice(action)
+        if name == "describe":
+            action.add_argument("--samples", type=int, default=2, help="how many to show")
+            action.add_argument("--picture", type=Path, help="PNG file of image samples to write")
+        action.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tasks", nargs="+", metavar="TASK", help="such as text, pathfinder:size=64")
+    parser.add_argument("--data-dir", type=Path, help="public releases' files; see docs/data.md")
+    parser.add_argument(
+        "--source",
+        default="auto",
+        help="auto (real data only), offline, local, hub, generated or synthetic",
+    )
+    parser.add_argument("--cache-dir", type=Path, help="where prepared sets are kept")
+    parser.add_argument("--limit", type=_positive, help="a smaller set: training examples")
+    parser.add_argument("--length", type=_positive, help="make generated examples this short")
+    parser.add_argument("--workers", type=_positive, default=1, help="processes of a generator")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Return 0, or 1 when verification finds a difference."""
+    directories = [(name, _prepared(name, arguments)) for name in arguments.tasks]
+    if arguments.action == "prepare":
+        return _say_where([directory for _, directory in directories], arguments.json)
+    raise InputError(f"action '{arguments.action}' is not there yet")
+
+
+def _prepared(name: str, arguments: argparse.Namespace) -> Path:
+    from lra_bench.data.prepare import choose_source, default_cache, prepare
+    from lra_bench.data.progress import progress
+    from lra_bench.tasks import tasks
+    from lra_bench.tasks.base import Request
+
+    spec = tasks.parse(name)
+    source = choose_source(tasks.create(spec), arguments.source, arguments.data_dir)
+    with progress(f"preparing {spec}") as report:
+        request = Request(
+            data_dir=arguments.data_dir,
+            workers=arguments.workers,
+            limit=arguments.limit,
+            length=arguments.length,
+            progress=report,
+        )
+        return prepare(spec, source, arguments.cache_dir or default_cache(), request)
+
+
+def _say_where(directories: list[Path], as_json: bool) -> int:
+    from lra_bench.data.store import Manifest
+
+    manifests = {str(directory): Manifest.read(directory) for directory in directories}
+    if as_json:
+        print(json.dumps({where: m.fingerprint for where, m in manifests.items()}, indent=2))
+        return 0
+    for where, manifest in manifests.items():
+        sizes = " / ".join(f"{split.examples:,}" for split in manifest.splits.values())
+        print(f"{manifest.task}: {manifest.dataset}, {sizes} examples, in {where}")
+    return 0

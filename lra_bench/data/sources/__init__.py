@@ -1,0 +1,1 @@
+"""Readers of raw data: Parquet and hub tables, TSV releases, image folders."""

@@ -1,0 +1,40 @@
+"""Public datasets from the Hugging Face hub, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lra_bench.data.sources.layout import WHERE
+from lra_bench.data.sources.tables import BATCH_ROWS, Table
+from lra_bench.errors import InputError
+
+
+def table(task: str, repository: str, split: str, columns: Sequence[str]) -> Table:
+    """Fetch one split of a hub dataset (or find it in the library's own cache).
+
+    Raises InputError in one line when the hub can't be reached or has no such data.
+    """
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(repository, split=split)
+    except Exception as error:  # the library raises errors of a dozen kinds for want of a network
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"task '{task}': can't get '{repository}' from the Hugging Face hub ({reason[:200]}); "
+            f"use --data-dir with local files; {WHERE[task]}"
+        ) from None
+    missing = set(columns) - set(loaded.column_names)
+    if missing:
+        raise InputError(
+            f"'{repository}' has no column {', '.join(sorted(missing))}; "
+            f"it has {', '.join(loaded.column_names)}"
+        )
+
+    def batches() -> Iterator[Any]:
+        arrow = loaded.select_columns(list(columns)).with_format("arrow")
+        for rows in arrow.iter(BATCH_ROWS):
+            yield from rows.combine_chunks().to_batches()
+
+    return Table(f"{repository} ({split})", loaded.num_rows, batches)

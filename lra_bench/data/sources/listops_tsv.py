@@ -1,0 +1,118 @@
+"""ListOps in the release's TSV: `Source<TAB>Target`, an expression with binary parentheses a line.
+
+The parentheses only mark a binary tree and are dropped; the brackets are symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from numba import njit
+from numpy import ndarray
+
+from lra_bench.data.generators.listops import CLOSE, MAX, MED, MIN, SM
+from lra_bench.data.sources.lines import whole_lines
+from lra_bench.errors import InputError
+
+_PROBLEMS = (
+    "",
+    "not a ListOps symbol; expected digits, [MIN, [MAX, [MED, [SM, ] and parentheses",
+    "brackets don't match",
+    "not one expression",
+    "expected a tab and one digit after the expression",
+)
+
+
+def read(
+    path: Path,
+) -> Iterator[tuple[UInt8[ndarray, " tokens"], Int[ndarray, " trees"], UInt8[ndarray, " trees"]]]:
+    """Yield (symbols end to end, lengths, labels). Raises InputError naming file and line."""
+    for first_line, text in whole_lines(path, skip=1):
+        lines = int(np.count_nonzero(text == ord("\n")))
+        symbols = np.empty(len(text), np.uint8)
+        lengths, labels = np.empty(lines, np.int64), np.empty(lines, np.uint8)
+        trees, tokens, line, problem = _parse(text, symbols, lengths, labels)
+        if problem:
+            raise InputError(f"{path}:{first_line + line}: {_PROBLEMS[problem]}")
+        yield symbols[:tokens].copy(), lengths[:trees], labels[:trees]
+
+
+@njit(cache=True)
+def _parse(text, symbols, lengths, labels):  # type: ignore[no-untyped-def]
+    """Fill the arrays; return (trees, tokens, line offset of a problem, its number or 0)."""
+    trees, tokens, line, at = 0, 0, 0, 0
+    while at < len(text):
+        if text[at] == 10 or (text[at] == 13 and text[at + 1] == 10):  # an empty line
+            at += 1 if text[at] == 10 else 2
+            line += 1
+            continue
+        first, depth, roots = tokens, 0, 0
+        while text[at] != 9:  # up to the tab
+            c = text[at]
+            symbol = -1
+            width = 1
+            if 48 <= c <= 57:
+                symbol = int(c) - 48
+            elif c == 93:  # ]
+                symbol = CLOSE
+            elif c == 91:  # [
+                symbol, width = _operator(text, at)
+            elif c == 10:
+                return trees, tokens, line, 4
+            elif c != 32 and c != 40 and c != 41:
+                return trees, tokens, line, 1
+            at += width
+            if c == 32 or c == 40 or c == 41:
+                continue
+            # Symbols are whole words: a space or the tab follows.
+            if symbol < 0 or (text[at] != 32 and text[at] != 9):
+                return trees, tokens, line, 1
+            if symbol == CLOSE:
+                depth -= 1
+                if depth < 0 or MIN <= symbols[tokens - 1] <= SM:
+                    return trees, tokens, line, 2
+            elif depth == 0:
+                roots += 1
+            if MIN <= symbol <= SM:
+                depth += 1
+            symbols[tokens] = symbol
+            tokens += 1
+        if depth:
+            return trees, tokens, line, 2
+        if roots != 1:
+            return trees, tokens, line, 3
+        at += 1
+        label = np.int64(text[at]) - 48
+        if label < 0 or label > 9:
+            return trees, tokens, line, 4
+        at += 1
+        if text[at] == 13:
+            at += 1
+        if text[at] != 10:
+            return trees, tokens, line, 4
+        at += 1
+        line += 1
+        lengths[trees], labels[trees] = tokens - first, label
+        trees += 1
+    return trees, tokens, line, 0
+
+
+@njit(cache=True)
+def _operator(text, at):  # type: ignore[no-untyped-def]
+    """The operator whose `[` is at `at`, and its width in bytes; −1 if there is none.
+
+    The text ends with a newline, and no name holds one: looking ahead stays inside.
+    """
+    if text[at + 1] == 83 and text[at + 2] == 77:  # SM
+        return SM, 3
+    if text[at + 1] == 77:  # M
+        if text[at + 2] == 73 and text[at + 3] == 78:  # IN
+            return MIN, 4
+        if text[at + 2] == 65 and text[at + 3] == 88:  # AX
+            return MAX, 4
+        if text[at + 2] == 69 and text[at + 3] == 68:  # ED
+            return MED, 4
+    return -1, 1

@@ -1,0 +1,105 @@
+"""Image: CIFAR-10 as a sequence of grey pixels (Krizhevsky 2009; Tay et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lra_bench.tasks.base import Block, Request, Task, only_synthetic
+
+if TYPE_CHECKING:
+    from lra_bench.data.sources.tables import Table
+
+COLUMNS = ("img", "label")
+SIZE = 32
+
+
+class Image(Task):
+    """Which of ten things does a photograph show, given row by row in 256 grey levels?"""
+
+    name = "image"
+    symbols = 256
+    classes = 10
+    length = SIZE * SIZE
+    grid = (SIZE, SIZE)
+
+    def __init__(self, *, difficulty: Literal["easy", "medium", "hard"] = "medium") -> None:
+        """Choose the difficulty of the synthetic stand-in; real photographs have none."""
+        self.difficulty = difficulty
+
+    def dataset(self, source: str, request: Request) -> str:
+        """`cifar10`, `cifar10-jpeg` where the images were re-encoded, or the stand-in."""
+        if source == "synthetic":
+            return f"synthetic-image-{self.difficulty}"
+        only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
+        if source == "hub":
+            return "cifar10"
+        from lra_bench.data.sources.images import image_format
+        from lra_bench.data.sources.tables import parquet
+
+        table = parquet(self._train(request), COLUMNS)
+        first = next(iter(next(table.batches()).column("img").slice(0, 1).to_pylist()))
+        return "cifar10" if image_format(first["bytes"]) == "png" else "cifar10-jpeg"
+
+    def origin(self, source: str, request: Request) -> list[Path]:
+        """The Parquet files."""
+        return [*self._train(request), *self._test(request)] if source == "local" else []
+
+    def local(self, request: Request) -> Iterator[Block]:
+        """Read Parquet files with the columns of the hub's `uoft-cs/cifar10`."""
+        from lra_bench.data.sources.tables import parquet
+
+        train = parquet(self._train(request), COLUMNS)
+        return _photographs(train, parquet(self._test(request), COLUMNS), request)
+
+    def hub(self, request: Request) -> Iterator[Block]:
+        """Fetch `uoft-cs/cifar10` from the Hugging Face hub."""
+        from lra_bench.data.sources.hub import table
+
+        train = table(self.name, "uoft-cs/cifar10", "train", COLUMNS)
+        return _photographs(train, table(self.name, "uoft-cs/cifar10", "test", COLUMNS), request)
+
+    def synthetic(self, request: Request) -> Iterator[Block]:
+        """Draw two marks on noise: in which direction does one lie from the other?"""
+        from lra_bench.data.synthetic import blocks
+        from lra_bench.data.synthetic.image import draw
+
+        return blocks(draw(self.difficulty), request, batch=500)
+
+    def _train(self, request: Request) -> list[Path]:
+        from lra_bench.data.sources.layout import files
+
+        return files(request.data_dir, self.name, ["train*.parquet"])
+
+    def _test(self, request: Request) -> list[Path]:
+        from lra_bench.data.sources.layout import files
+
+        return files(request.data_dir, self.name, ["test*.parquet"])
+
+
+def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]:
+    """As in LRA, the last tenth of the training table is the validation split."""
+    import numpy as np
+
+    from lra_bench.data.sources.images import decode, grey
+    from lra_bench.data.sources.tables import Part, class_labels, select
+
+    cut = train.rows * 9 // 10
+    ranges = {train: [("train", 0, cut), ("validation", cut, train.rows)]}
+    ranges[test] = [("test", 0, test.rows)]
+    parts = {
+        table: [Part(split, a, b, request.cap(split, b - a)) for split, a, b in wanted]
+        for table, wanted in ranges.items()
+    }
+    done, total = 0, sum(part.wanted for chosen in parts.values() for part in chosen)
+    for table, chosen in parts.items():
+        for split, rows, batch in select(table, chosen):
+            where = f"{table.name}, rows {rows[0]}–{rows[-1]}"
+            encoded = batch.column("img").field("bytes").to_pylist()
+            named = zip((f"{table.name}, row {row}" for row in rows), encoded, strict=True)
+            pixels = grey(decode(named, SIZE, "RGB")).ravel()
+            labels = class_labels(batch.column("label"), 10, where)
+            yield Block(split, pixels, np.full(len(labels), SIZE * SIZE), labels)
+            done += len(rows)
+            request.progress(done, total)

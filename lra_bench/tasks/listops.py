@@ -1,0 +1,104 @@
+"""ListOps: the value of a nested list expression (Nangia and Bowman 2018; Tay et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lra_bench.errors import InputError
+from lra_bench.tasks.base import SPLITS, Block, Request, Task
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+    from numpy import ndarray
+
+    from lra_bench.data.generators.listops import ListOpsParameters
+
+SIZES = {"train": 96_000, "validation": 2_000, "test": 2_000}
+SEED = 2018
+
+
+class ListOps(Task):
+    """Evaluate nested lists of digits under MIN, MAX, MED and SM (sum modulo 10)."""
+
+    name = "listops"
+    symbols = 15
+    classes = 10
+
+    def __init__(
+        self,
+        *,
+        min_length: int = 500,
+        max_length: int = 2000,
+        depth: int = 10,
+        arguments: int = 10,
+    ) -> None:
+        """Choose the trees of the generator: lengths in tokens, both bounds exclusive."""
+        self.min_length, self.max_length = min_length, max_length
+        self.depth, self.arguments = depth, arguments
+        self.length = max_length
+
+    def dataset(self, source: str, request: Request) -> str:
+        """`listops`, with what differs from the released distribution behind it."""
+        from lra_bench.data.generators.listops import ListOpsParameters
+
+        if source == "local":
+            self.origin(source, request)
+            request = Request()
+        chosen, released = self.parameters(request), ListOpsParameters()
+        if chosen == released:
+            return "listops"
+        if source == "local":
+            raise InputError(
+                "task 'listops': min_length, max_length, depth and arguments choose generated "
+                "trees; leave them out, or use --source generated"
+            )
+        return "listops-" + "-".join(
+            f"{name.replace('_', '')}{value}"
+            for name, value in asdict(chosen).items()
+            if value != getattr(released, name)
+        )
+
+    def parameters(self, request: Request) -> ListOpsParameters:
+        """The generator's parameters; a shorter wanted length shrinks both bounds."""
+        from lra_bench.data.generators.listops import ListOpsParameters
+
+        longest = request.fit(self.max_length)
+        shortest = self.min_length * longest // self.max_length
+        return ListOpsParameters(shortest, longest, self.depth, self.arguments)
+
+    def origin(self, source: str, request: Request) -> list[Path]:
+        """The three TSV files of the release."""
+        if source != "local":
+            return []
+        from lra_bench.data.sources.layout import files
+
+        names = [f"basic_{name}.tsv" for name in ("train", "val", "test")]
+        return files(request.data_dir, self.name, names)
+
+    def local(self, request: Request) -> Iterator[Block]:
+        """Read the TSV files of the LRA release."""
+        from lra_bench.data.sources.listops_tsv import read
+        from lra_bench.data.sources.stream import first_examples
+
+        for split, path in zip(SPLITS, self.origin("local", request), strict=True):
+            yield from first_examples(split, read(path), request)
+
+    def generated(self, request: Request) -> Iterator[Block]:
+        """Generate different trees; no tree is in two splits."""
+        from lra_bench.data.generators.listops import generate_splits
+
+        wanted = {split: request.cap(split, SIZES[split]) for split in SPLITS}
+        total, done = sum(wanted.values()), 0
+        for split, trees in generate_splits(wanted, self.parameters(request), SEED):
+            yield Block(split, trees.symbols, trees.lengths, trees.values)
+            done += len(trees.lengths)
+            request.progress(done, total)
+
+    def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
+        """The expression."""
+        from lra_bench.data.generators.listops import as_text
+
+        return as_text(symbols)

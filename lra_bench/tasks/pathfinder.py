@@ -1,0 +1,97 @@
+"""Pathfinder: are two dots joined by a dashed path? (Linsley et al. 2018; Tay et al. 2021.)
+
+128×128 is Path-X, with sequences of 16,384 pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from lra_bench.errors import InputError
+from lra_bench.tasks.base import SPLITS, Block, Request, Task
+
+SIDES = (32, 64, 128, 256)
+SIZES = {"train": 160_000, "validation": 20_000, "test": 20_000}
+SEED = 2020
+
+# Folder of each difficulty in the LRA release.
+RELEASED = {
+    "easy": "curv_baseline",
+    "intermediate": "curv_contour_length_9",
+    "hard": "curv_contour_length_14",
+}
+
+
+class Pathfinder(Task):
+    """Do two dots lie on the two ends of one dashed path, among other paths?"""
+
+    name = "pathfinder"
+    symbols = 256
+    classes = 2
+
+    def __init__(
+        self,
+        *,
+        size: int = 32,
+        difficulty: Literal["easy", "intermediate", "hard"] = "hard",
+    ) -> None:
+        """Choose height and width in pixels (32, 64, 128, 256), and how long the paths are."""
+        if size not in SIDES:
+            raise InputError(f"task 'pathfinder': size {size} is none of 32, 64, 128, 256")
+        self.size, self.difficulty = size, difficulty
+        self.grid = (size, size)
+        self.length = size * size
+
+    def dataset(self, source: str, request: Request) -> str:
+        """Such as `pathfinder32-hard`, or the stand-in of that size."""
+        if source == "synthetic":
+            long = "-16k" if self.size == 128 else str(self.size)
+            return f"synthetic-spirals{long}-{self.difficulty}"
+        self.origin(source, request)
+        return f"pathfinder{self.size}-{self.difficulty}"
+
+    def origin(self, source: str, request: Request) -> list[Path]:
+        """The lists of images of the release."""
+        return self._metadata(request) if source == "local" else []
+
+    def local(self, request: Request) -> Iterator[Block]:
+        """Read the PNG files of the LRA release: the first 80 % train, then 10 % and 10 %."""
+        from lra_bench.data.sources.pathfinder_release import listing, read
+
+        images = listing(self._metadata(request))
+        bounds = [0, len(images) * 8 // 10, len(images) * 9 // 10, len(images)]
+        wanted = {
+            split: images[low : low + request.cap(split, high - low)]
+            for split, low, high in zip(SPLITS, bounds, bounds[1:], strict=False)
+        }
+        return read(wanted, self.size, request)
+
+    def generated(self, request: Request) -> Iterator[Block]:
+        """Draw images with the original algorithm, carrying on where an earlier run stopped."""
+        from lra_bench.data.generators.pathfinder import parameters
+        from lra_bench.data.sources.pathfinder_drawn import draw
+
+        firsts = {"train": 0, "validation": 160_000, "test": 180_000}
+        wanted = {split: (firsts[split], request.cap(split, SIZES[split])) for split in SPLITS}
+        return draw(wanted, parameters(self.size, self.difficulty), SEED, request)
+
+    def synthetic(self, request: Request) -> Iterator[Block]:
+        """Draw two intertwined spirals: do the two dots lie on the same one?"""
+        from lra_bench.data.synthetic import Difficulty, blocks
+        from lra_bench.data.synthetic.spirals import draw
+
+        levels: dict[str, Difficulty] = {"easy": "easy", "intermediate": "medium", "hard": "hard"}
+        batch = max(1, 512 * 32**2 // self.length)
+        return blocks(draw(levels[self.difficulty], self.size), request, batch)
+
+    def _metadata(self, request: Request) -> list[Path]:
+        from lra_bench.data.sources.layout import folder
+
+        name = f"pathfinder{self.size}/{RELEASED[self.difficulty]}/metadata"
+        found = folder(request.data_dir, self.name, f"{name}/*.npy") / name
+        numbered = [path for path in found.glob("*.npy") if path.stem.isdigit()]
+        if not numbered:
+            raise InputError(f"{found}: expected files 0.npy, 1.npy, … that list the images")
+        return sorted(numbered, key=lambda path: int(path.stem))
