@@ -91,8 +91,9 @@ class DeviceSplit:
         return Batch(tokens, device_lengths if padded else None, self._labels[chosen])
 
     def evaluation_batches(self, size: int, limit: int | None = None) -> Iterator[Batch]:
-        """The first `limit` examples (None: all) in batches of like length, none dropped."""
-        examples = np.arange(len(self) if limit is None else min(limit, len(self)))
+        """`limit` examples (None: all; always the same) in batches of like length, none dropped."""
+        # A fixed draw, not the first ones: public releases are often sorted by label.
+        examples = np.random.default_rng(0).permutation(len(self))[:limit]
         by_length = examples[np.argsort(self.example_lengths[examples], kind="stable")]
         for start in range(0, len(by_length), size):
             yield self.gather(by_length[start : start + size])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -100,9 +100,10 @@ class Encoder(nn.Module):
         whole = None if lengths is None else lengths + self.geometry.prefix
         mask = None if whole is None else torch.arange(n, device=x.device) < whole[:, None]
         codes = self._prepare(Layout(n, whole, x.device, x.dtype, generator))
-        first = self.blocks[0].encoding
+        blocks = cast(list[Block], list(self.blocks))
+        first = blocks[0].encoding
         x = self.dropout(first.embed(x, codes[id(first)]))
-        for block in self.blocks:
+        for block in blocks:
             x = block(x, mask, codes[id(block.encoding)])
         return self._pool(self.norm(x), mask)
 
@@ -117,7 +118,7 @@ class Encoder(nn.Module):
     def _prepare(self, layout: Layout) -> dict[int, Any]:
         """Codes of each distinct encoding instance: once a pass, not once a layer, if shared."""
         codes: dict[int, Any] = {}
-        for block in self.blocks:
+        for block in cast(list[Block], list(self.blocks)):
             block.attention.prepare(layout)
             if id(block.encoding) not in codes:
                 codes[id(block.encoding)] = block.encoding.prepare(layout)

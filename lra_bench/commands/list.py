@@ -1,0 +1,69 @@
+"""`list`: the registered tasks, encodings, attentions and protocols."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HELP = "list tasks, encodings, attentions or protocols"
+KINDS = ("tasks", "encodings", "attentions", "protocols")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument("--json", action="store_true", help="as JSON, with parameters")
+    parser.add_argument("--plugin", dest="plugins", nargs="+", type=Path, default=[])
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one line a part, read from its source: nothing heavy is imported."""
+    from lra_bench.registry import load_plugin
+
+    for plugin in arguments.plugins:
+        print(f"running plugin file {plugin}", file=sys.stderr)
+        load_plugin(plugin)
+    rows = _protocols() if arguments.kind == "protocols" else _parts(arguments.kind)
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        print(f"{row['name']:{width}}  {row['summary']}")
+        if row.get("parameters"):
+            settings = (f"{p['name']}={p['default']}" for p in row["parameters"])
+            print(f"{'':{width}}    {', '.join(settings)}")
+    return 0
+
+
+def _parts(kind: str) -> list[dict[str, Any]]:
+    from lra_bench.attention import attentions
+    from lra_bench.encodings import encodings
+    from lra_bench.tasks import tasks
+
+    registry: Any = {"tasks": tasks, "encodings": encodings, "attentions": attentions}[kind]
+    rows = []
+    for name in registry.names():
+        description = registry.describe(name)
+        parameters = [
+            {"name": p.name, "type": p.annotation, "default": p.default}
+            for p in description.parameters
+        ]
+        rows.append(
+            {
+                "name": name,
+                "summary": description.summary,
+                "parameters": parameters,
+                "origin": description.origin,
+            }
+        )
+    return rows
+
+
+def _protocols() -> list[dict[str, Any]]:
+    from lra_bench.config import protocol_names, read_protocol
+
+    return [{"name": name, "summary": read_protocol(name)["summary"]} for name in protocol_names()]

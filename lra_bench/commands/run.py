@@ -1,0 +1,106 @@
+"""`run`: train a study's cells."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+HELP = "train every pair of task and encoding of a study, and record it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; each overrides the study file's value."""
+    parser.add_argument("study", nargs="?", type=Path, help="a YAML study file")
+    names: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--tasks", help="tasks (all five unless given)", **names)
+    parser.add_argument("--attention", dest="attentions", help="attention mechanisms", **names)
+    parser.add_argument("--encodings", help="positional encodings, as rope:stage=inputs", **names)
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="random seeds")
+    parser.add_argument("--protocol", help="lra, small, mini, smoke, or a YAML file")
+    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="replace protocol values")
+    parser.add_argument("--source", help="auto, offline, hub, local, generated or synthetic")
+    parser.add_argument("--data-dir", type=Path, help="directory of the public releases' data")
+    parser.add_argument(
+        "--plugin", dest="plugins", nargs="+", type=Path, help="plugin files (run!)"
+    )
+    parser.add_argument("--output", type=Path, help="results store (default: results/PROTOCOL)")
+    parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan, prepare, train. Exit code 1 where a cell did not end well."""
+    from lra_bench.config import Study
+    from lra_bench.data.prepare import default_cache
+    from lra_bench.results.store import ResultsStore
+    from lra_bench.runner.plan import plan
+
+    study = Study.read(arguments.study, _flags(arguments))
+    for plugin in study.plugins:
+        print(f"running plugin file {plugin}", file=sys.stderr)
+    planned = plan(study)
+    store = ResultsStore(arguments.output or Path("results") / Path(study.protocol).stem)
+    if arguments.dry_run:
+        _print_plan(planned, store)
+        return 0
+    from lra_bench.runner.study import run_study
+
+    outcome = run_study(
+        study, planned, store, arguments.cache_dir or default_cache(), arguments.device
+    )
+    invalid = sum(not one.valid for one in planned)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.items()))
+    print(f"{counts or 'nothing left to do'}; {invalid} invalid pairs left out")
+    print(f"results in {store.root}")
+    return int(bool(set(outcome) - {"done"}))
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The study values given as flags."""
+    names = (
+        "tasks",
+        "attentions",
+        "encodings",
+        "seeds",
+        "protocol",
+        "source",
+        "data_dir",
+        "plugins",
+    )
+    given = {name: getattr(arguments, name) for name in names}
+    if arguments.set:
+        given["set"] = _settings(arguments.set)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    import yaml
+
+    from lra_bench.errors import InputError
+
+    values = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set '{pair}' should read KEY=VALUE")
+        try:
+            values[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"--set '{pair}': the value is not YAML") from None
+    return values
+
+
+def _print_plan(planned: list[Any], store: Any) -> None:
+    from lra_bench.runner.cell import identity_of
+
+    done = 0
+    for one in planned:
+        exists = one.valid and store.has(identity_of(one.cell))
+        done += exists
+        state = "done" if exists else "to do" if one.valid else "invalid"
+        print(f"{state:8} {one.cell}{'' if one.valid else ': ' + str(one.reason)}")
+    valid = sum(one.valid for one in planned)
+    print(f"{len(planned)} cells: {valid} valid, {done} done, {len(planned) - valid} invalid")

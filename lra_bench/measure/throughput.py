@@ -1,0 +1,48 @@
+"""Speed of training and inference at fixed length and batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+WARM_UP = 2
+BLOCKS = 5
+BLOCK_SECONDS = 0.4
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all work it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_per_call(
+    call: Callable[[], object],
+    device: torch.device,
+    blocks: int = BLOCKS,
+    block_seconds: float = BLOCK_SECONDS,
+) -> tuple[float, float]:
+    """Median seconds of one call over blocks of calls, and the spread (max − min) / median.
+
+    The calls are warmed up first; each block runs for about `block_seconds` and ends with the
+    device synchronised, so that queued work is counted.
+    """
+    for _ in range(WARM_UP):
+        call()
+    synchronise(device)
+    single = _timed(call, 1, device)
+    repeats = max(1, round(block_seconds / max(single, 1e-6)))
+    times = sorted(_timed(call, repeats, device) / repeats for _ in range(blocks))
+    middle = median(times)
+    return middle, (times[-1] - times[0]) / middle
+
+
+def _timed(call: Callable[[], object], repeats: int, device: torch.device) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    synchronise(device)
+    return time.perf_counter() - start

@@ -1,0 +1,270 @@
+"""One cell, from prepared data to its record. Whatever goes wrong in it becomes a record too."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import time
+import traceback
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lra_bench.config import Cell
+from lra_bench.data.batches import Batch, CellData, load
+from lra_bench.measure.environment import environment
+from lra_bench.measure.memory import PeakMemory
+from lra_bench.measure.throughput import seconds_per_call
+from lra_bench.model.classifier import Classifier, build, count_parameters, geometry_of
+from lra_bench.registry import Spec
+from lra_bench.results.record import (
+    Accuracy,
+    Data,
+    Identity,
+    Parameters,
+    Record,
+    Status,
+    Throughput,
+    Time,
+)
+from lra_bench.results.store import ResultsStore
+from lra_bench.tasks import tasks
+from lra_bench.training.checkpoint import Checkpoint
+from lra_bench.training.device import Precision, choose_precision, precision_context
+from lra_bench.training.evaluation import evaluate
+from lra_bench.training.loop import DivergedError, Progress, State, Trainer
+from lra_bench.training.random_state import seed_everything
+
+# Micro-batches are halved at most so often when memory runs out.
+MAXIMUM_HALVINGS = 6
+LOG_CHARACTERS = 8000
+
+
+def identity_of(cell: Cell) -> Identity:
+    """The part of a record that says which cell it is."""
+    return Identity(
+        task=str(cell.task),
+        attention=str(cell.attention),
+        encoding=str(cell.encoding),
+        seed=cell.seed,
+        protocol=cell.protocol,
+        hash=cell.hash,
+        config=cell.config,
+    )
+
+
+@dataclass
+class _Run:
+    """What is known of a cell so far; a record can be made of it at any moment."""
+
+    cell: Cell
+    device: torch.device
+    precision: Precision
+    progress: Progress
+    started: float = field(default_factory=time.perf_counter)
+    lines: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    def say(self, line: str) -> None:
+        """Keep a line for the record's log and pass it on to the screen."""
+        self.lines.append(line)
+        self.progress.say(line)
+
+    def record(self, status: Status, reason: str | None = None) -> Record:
+        """The record of this cell as it stands."""
+        return Record(
+            status=status,
+            reason=reason,
+            log="\n".join(self.lines)[-LOG_CHARACTERS:],
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            identity=identity_of(self.cell),
+            environment=environment(self.device, self.precision, compiled=False),
+            notes=self.notes,
+            **self.parts,
+        )
+
+
+def run_cell(
+    cell: Cell, prepared: Path, store: ResultsStore, device: torch.device, progress: Progress
+) -> Record:
+    """Train, evaluate and measure one cell, carrying on from its checkpoint where there is one.
+
+    Always returns a record: divergence, lack of memory and exceptions are statuses of it. The
+    checkpoint is left in place for the caller to remove once the record is written.
+    """
+    run = _Run(cell, device, choose_precision(cell.settings, device), progress)
+    checkpoint = Checkpoint(store.checkpoints / cell.hash[:16])
+    try:
+        return _with_less_memory(run, prepared, checkpoint)
+    except DivergedError as error:
+        run.say(str(error))
+        return run.record("diverged", str(error))
+    except Exception as error:
+        run.lines.append(traceback.format_exc())
+        if _is_out_of_memory(error):
+            return run.record("out_of_memory", _first_line(error))
+        return run.record("failed", f"{type(error).__name__}: {_first_line(error)}")
+
+
+def _with_less_memory(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
+    """Run; where memory runs out, run again with the batch in twice as many micro-batches."""
+    cell = run.cell
+    for halvings in range(MAXIMUM_HALVINGS + 1):
+        parts = cell.settings.accumulate << halvings
+        if cell.settings.batch % parts:
+            break
+        if halvings:
+            run.notes = [f"out of memory: batch of {cell.settings.batch} in {parts} micro-batches"]
+            run.say(run.notes[0])
+        try:
+            return _train_and_measure(run, prepared, checkpoint, parts)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            problem = error
+            del error
+        gc.collect()
+        if run.device.type == "cuda":
+            torch.cuda.empty_cache()
+    raise problem
+
+
+def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts: int) -> Record:
+    cell, settings = run.cell, run.cell.settings.model_copy(update={"accumulate": parts})
+    started = time.perf_counter()
+    task = tasks.create(cell.task)
+    peak = PeakMemory(run.device)
+    seed_everything(cell.seed)
+    model = build(task, settings, cell.attention, cell.encoding).to(run.device)
+    run.parts["parameters"] = _parameters(cell, model)
+    longest = geometry_of(task, settings).length
+    data = load(prepared, settings, longest, run.device)
+    run.parts["data"] = _data(data)
+    run.parts["throughput"], measuring = measure(model, data, cell, parts, run.precision)
+
+    seed_everything(cell.seed + 1)
+    progress = Progress(run.progress.update, run.say)
+    trainer = Trainer(model, data, settings, cell.seed, run.precision, checkpoint, progress)
+    state = trainer.run()
+    run.parts["memory"] = peak.read()
+    before_test = time.perf_counter()
+    test = evaluate(model, data.test, settings.evaluation_batch, run.precision)
+    testing = time.perf_counter() - before_test
+    assert state.best is not None
+    run.parts["accuracy"] = Accuracy(
+        test=test.accuracy,
+        test_correct=test.correct,
+        test_total=test.total,
+        best_validation=state.best.validation_accuracy,
+        best_step=state.best.step,
+        selected_on=settings.selection,
+        curve=state.curve,
+    )
+    examples = state.step * settings.batch
+    run.parts["throughput"] = run.parts["throughput"].model_copy(
+        update={"loop_examples_per_second": examples / state.training_seconds}
+    )
+    run.parts["time"] = _time(state, testing, measuring, time.perf_counter() - started)
+    return run.record("done")
+
+
+def measure(
+    model: Classifier, data: CellData, cell: Cell, parts: int, precision: Precision
+) -> tuple[Throughput, float]:
+    """Speed at the protocol's full length and batch on random tokens; and the seconds it took.
+
+    A copy of the model is trained, so that nothing of the measurement enters the cell.
+    """
+    started = time.perf_counter()
+    settings, device = cell.settings, data.train.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        trainer = Trainer(copy.deepcopy(model), data, settings, cell.seed, precision)
+        trainer.model.train()
+        batch = random_batch(data, settings.batch // parts, cell.seed)
+
+        def train_step() -> None:
+            for _ in range(parts):
+                trainer.step(batch, 1.0 / parts)
+            trainer.update()
+
+        @torch.inference_mode()
+        def infer() -> None:
+            with precision_context(device, precision):
+                trainer.model(batch.tokens, None, trainer.generator)
+
+        train_seconds, spread = seconds_per_call(train_step, device)
+        trainer.model.eval()
+        inference_seconds, _ = seconds_per_call(infer, device)
+    tokens = batch.tokens.numel() / batch.examples
+    train_rate = settings.batch / train_seconds
+    inference_rate = batch.examples / inference_seconds
+    throughput = Throughput(
+        length=data.train.longest,
+        batch=settings.batch,
+        train_examples_per_second=train_rate,
+        train_tokens_per_second=train_rate * tokens,
+        inference_examples_per_second=inference_rate,
+        inference_tokens_per_second=inference_rate * tokens,
+        spread=spread,
+    )
+    return throughput, time.perf_counter() - started
+
+
+def random_batch(data: CellData, examples: int, seed: int) -> Batch:
+    """Full-length sequences of random tokens, none padded."""
+    split = data.train
+    generator = torch.Generator().manual_seed(seed)
+    shape = (examples * split.inputs, split.longest)
+    tokens = torch.randint(1, data.manifest.symbols + 1, shape, generator=generator)
+    labels = torch.randint(0, data.manifest.classes, (examples,), generator=generator)
+    return Batch(tokens.to(torch.int32).to(split.device), None, labels.to(split.device))
+
+
+def _parameters(cell: Cell, model: Classifier) -> Parameters:
+    """The count, and its ratio to the protocol's Transformer with sinusoidal encoding."""
+    task = tasks.create(cell.task)
+    with torch.random.fork_rng(devices=[]):
+        base = build(task, cell.settings, Spec("softmax"), Spec("sinusoidal"))
+    counts = count_parameters(model), count_parameters(base)
+    return Parameters(count=counts[0], base=counts[1], ratio=round(counts[0] / counts[1], 4))
+
+
+def _data(data: CellData) -> Data:
+    manifest = data.manifest
+    return Data(
+        dataset=manifest.dataset,
+        source=manifest.source,
+        synthetic=manifest.synthetic,
+        fingerprint=manifest.fingerprint,
+        train=len(data.train),
+        validation=len(data.validation),
+        test=len(data.test),
+        test_mean_length=round(float(data.test.lengths.mean()), 2),
+    )
+
+
+def _time(state: State, testing: float, measuring: float, total: float) -> Time:
+    evaluation = state.evaluation_seconds + testing
+    # A resumed run's earlier parts are in the state's sums but not in this process's clock.
+    whole = max(total, state.training_seconds + evaluation + measuring)
+    return Time(
+        total=whole,
+        training=state.training_seconds,
+        evaluation=evaluation,
+        data=state.data_seconds,
+        measuring=measuring,
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:500]

@@ -1,0 +1,94 @@
+"""The plan of a study: every cell, valid or not and why, done or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lra_bench.config import Cell, Settings, Study, settings_for
+from lra_bench.errors import InputError
+from lra_bench.registry import Spec, load_plugin
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One combination of the study; `reason` says why it can't be computed, None where it can."""
+
+    cell: Cell
+    reason: str | None
+
+    @property
+    def valid(self) -> bool:
+        """Whether the cell can be computed as defined."""
+        return self.reason is None
+
+    def summary(self) -> dict[str, Any]:
+        """The cell as plain values, for study.json."""
+        cell = self.cell
+        return {
+            "task": str(cell.task),
+            "attention": str(cell.attention),
+            "encoding": str(cell.encoding),
+            "seed": cell.seed,
+            "protocol": cell.protocol,
+            "hash": cell.hash,
+            "valid": self.valid,
+            "reason": self.reason,
+        }
+
+
+def plan(study: Study) -> list[PlannedCell]:
+    """All cells of a study, task by task. Raises InputError for unknown names and bad values."""
+    from lra_bench.attention import attentions
+    from lra_bench.data.prepare import choose_source
+    from lra_bench.encodings import encodings
+    from lra_bench.tasks import tasks
+
+    for plugin in study.plugins:
+        load_plugin(plugin)
+    task_specs = _unique([tasks.parse(text) for text in study.tasks])
+    attention_specs = _unique([attentions.parse(text) for text in study.attentions])
+    encoding_specs = _unique([encodings.parse(text) for text in study.encodings])
+    planned = []
+    for task in task_specs:
+        settings = settings_for(study.protocol, task, study.set)
+        built = tasks.create(task)
+        wanted = study.source or settings.source
+        if study.data_dir is not None and study.source is None:
+            wanted = "auto"
+        source = choose_source(built, wanted, study.data_dir)
+        for attention in attention_specs:
+            for encoding in encoding_specs:
+                reason = why_invalid(task, attention, encoding, settings)
+                for seed in sorted(set(study.seeds)):
+                    cell = Cell(
+                        task=task,
+                        attention=attention,
+                        encoding=encoding,
+                        seed=seed,
+                        protocol=study.protocol,
+                        source=source,
+                        settings=settings,
+                    )
+                    planned.append(PlannedCell(cell, reason))
+    return planned
+
+
+def why_invalid(task: Spec, attention: Spec, encoding: Spec, settings: Settings) -> str | None:
+    """Why this pair can't be computed on this task, or None: found by building both."""
+    from lra_bench.attention.base import incompatibility
+    from lra_bench.encodings import encodings
+    from lra_bench.model.classifier import build_attention, geometry_of
+    from lra_bench.tasks import tasks
+
+    geometry = geometry_of(tasks.create(task), settings)
+    try:
+        return incompatibility(
+            build_attention(attention, geometry, settings), encodings.create(encoding, geometry)
+        )
+    except InputError as error:
+        return str(error)
+
+
+def _unique(specs: list[Spec]) -> list[Spec]:
+    return list(dict.fromkeys(specs))

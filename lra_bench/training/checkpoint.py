@@ -1,0 +1,60 @@
+"""Checkpoints: written atomically with a checksum, the previous one kept, read without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+class Checkpoint:
+    """The two newest states of one unfinished cell, in a directory of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.current = directory / "current.pt"
+        self.previous = directory / "previous.pt"
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the current state; what it was becomes the previous one."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getvalue()
+        staging = self.directory / f"staging.{os.getpid()}"
+        try:
+            with staging.open("wb") as file:
+                file.write(hashlib.sha256(content).digest() + content)
+                file.flush()
+                os.fsync(file.fileno())
+            if self.current.exists():
+                self.current.replace(self.previous)
+            staging.replace(self.current)
+        finally:
+            staging.unlink(missing_ok=True)
+
+    def load(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest whole state, or None; and a line on each damaged one that was passed over."""
+        complaints = []
+        for path in (self.current, self.previous):
+            if not path.exists():
+                continue
+            content = path.read_bytes()
+            digest, body = content[:_DIGEST], content[_DIGEST:]
+            if hashlib.sha256(body).digest() != digest:
+                complaints.append(f"checkpoint {path} is damaged; passed over")
+                continue
+            state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+            return dict(state), complaints
+        return None, complaints
+
+    def remove(self) -> None:
+        """Delete both states: the cell's record is written."""
+        shutil.rmtree(self.directory, ignore_errors=True)

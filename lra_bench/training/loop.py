@@ -1,0 +1,257 @@
+"""The training loop: steps, evaluations, the best checkpoint, exact resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lra_bench.config import Settings
+from lra_bench.data.batches import Batch, BatchOrder, CellData
+from lra_bench.measure.throughput import synchronise
+from lra_bench.model.classifier import Classifier
+from lra_bench.results.record import CurvePoint
+from lra_bench.training.checkpoint import Checkpoint
+from lra_bench.training.device import Precision, precision_context
+from lra_bench.training.evaluation import Score, evaluate
+from lra_bench.training.optimiser import build_optimiser, build_scheduler
+from lra_bench.training.random_state import get_state, set_state
+
+# A state is saved at every evaluation, and in between once so many seconds have passed.
+CHECKPOINT_SECONDS = 120.0
+
+
+class DivergedError(Exception):
+    """The loss is no longer finite."""
+
+
+@dataclass
+class Progress:
+    """What a run tells of itself: `update` at every step's end, `say` a line now and then."""
+
+    update: Callable[[int, int, str], None] = lambda step, steps, status: None
+    say: Callable[[str], None] = lambda line: None
+
+
+@dataclass
+class State:
+    """Where a run stands, besides weights, optimiser and random states."""
+
+    step: int = 0
+    curve: list[CurvePoint] = field(default_factory=list)
+    best: CurvePoint | None = None
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    data_seconds: float = 0.0
+
+
+class Trainer:
+    """Trains one model on one cell's data.
+
+    Args:
+        model: on its device already.
+        data: the cell's splits, on the same device.
+        settings: the protocol's values.
+        seed: of the order of batches and the encodings' draws.
+        precision: `float32` or `bfloat16`.
+        checkpoint: where states are kept; None keeps none.
+        progress: who is told.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        data: CellData,
+        settings: Settings,
+        seed: int,
+        precision: Precision,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.model, self.data, self.settings = model, data, settings
+        self.precision, self.checkpoint = precision, checkpoint
+        self.progress = progress or Progress()
+        self.device = data.train.device
+        self.optimiser = build_optimiser(model, settings)
+        self.scheduler = build_scheduler(self.optimiser, settings)
+        self.order = BatchOrder(
+            data.train.example_lengths, settings.batch, seed, settings.bucket and settings.trim
+        )
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        # Summed loss and correct answers since the last evaluation: read there, not at each step.
+        self.totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.seen = 0
+        self.state = State()
+        self._saved_at = time.perf_counter()
+
+    def run(self) -> State:
+        """Train to the last step, from a saved state where there is one.
+
+        Leaves the best weights in the model. Raises DivergedError when the loss is not finite.
+        """
+        self._resume()
+        self.model.train()
+        while self.state.step < self.settings.steps:
+            self._train_until(self._next_evaluation())
+            self._evaluate()
+            self._save()
+        self.model.load_state_dict(self.state.best_weights)
+        return self.state
+
+    def step(self, batch: Batch, share: float = 1.0) -> None:
+        """Forward and backward of one micro-batch, whose loss counts as `share` of the step's."""
+        with precision_context(self.device, self.precision):
+            scores = self.model(batch.tokens, batch.lengths, self.generator)
+        loss = functional.cross_entropy(scores, batch.labels)
+        (loss * share).backward()
+        with torch.no_grad():
+            self.totals[0] += loss.detach() * batch.examples
+            self.totals[1] += (scores.argmax(dim=1) == batch.labels).sum()
+        self.seen += batch.examples
+
+    def update(self) -> None:
+        """Optimiser and schedule, after the micro-batches of a step."""
+        if self.settings.clip is not None:
+            torch.nn.utils.clip_grad_value_(self.model.parameters(), self.settings.clip)
+        self.optimiser.step()
+        self.scheduler.step()
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def _next_evaluation(self) -> int:
+        every = self.settings.evaluate_every
+        return min((self.state.step // every + 1) * every, self.settings.steps)
+
+    def _train_until(self, last: int) -> None:
+        start, gathered = time.perf_counter(), 0.0
+        parts = self.settings.accumulate
+        while self.state.step < last:
+            examples = self.order.examples(self.state.step)
+            for chosen in examples.reshape(parts, -1):
+                before = time.perf_counter()
+                batch = self.data.train.gather(chosen, self.settings.trim)
+                gathered += time.perf_counter() - before
+                self.step(batch, 1.0 / parts)
+            self.update()
+            self.state.step += 1
+            self.progress.update(self.state.step, self.settings.steps, self._status())
+            if time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS:
+                self.state.training_seconds += time.perf_counter() - start
+                self.state.data_seconds += gathered
+                self._save()
+                start, gathered = time.perf_counter(), 0.0
+        synchronise(self.device)
+        self.state.training_seconds += time.perf_counter() - start
+        self.state.data_seconds += gathered
+
+    def _evaluate(self) -> None:
+        start = time.perf_counter()
+        loss, correct = (self.totals / self.seen).tolist()
+        self.totals.zero_()
+        self.seen = 0
+        self._check_finite(loss)
+        score = self._validate()
+        point = CurvePoint(
+            step=self.state.step,
+            train_loss=loss,
+            train_accuracy=correct,
+            validation_loss=score.loss,
+            validation_accuracy=score.accuracy,
+        )
+        self.state.curve.append(point)
+        if self.state.best is None or score.accuracy > self.state.best.validation_accuracy:
+            self.state.best = point
+            weights = self.model.state_dict()
+            self.state.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}
+        self.state.evaluation_seconds += time.perf_counter() - start
+        self.progress.say(self._line(point))
+
+    def _check_finite(self, loss: float) -> None:
+        if loss != loss or loss in (float("inf"), float("-inf")):
+            raise DivergedError(f"training loss is {loss} at step {self.state.step}")
+        weights = torch.stack(
+            [p.detach().abs().max() for p in self.model.parameters() if p.numel()]
+        )
+        if not bool(torch.isfinite(weights).all()):
+            raise DivergedError(f"weights are not finite at step {self.state.step}")
+
+    def _validate(self) -> Score:
+        return evaluate(
+            self.model,
+            self.data.validation,
+            self.settings.evaluation_batch,
+            self.precision,
+            self.settings.validation_examples,
+        )
+
+    def _status(self) -> str:
+        if not self.state.curve:
+            return ""
+        last = self.state.curve[-1]
+        return f"loss {last.train_loss:.3f}, validation {last.validation_accuracy:.1%}"
+
+    def _line(self, point: CurvePoint) -> str:
+        rate = point.step * self.settings.batch / max(self.state.training_seconds, 1e-9)
+        return (
+            f"step {point.step}/{self.settings.steps}: loss {point.train_loss:.4f}, "
+            f"train {point.train_accuracy:.1%}, validation {point.validation_accuracy:.1%}, "
+            f"{rate:.0f} examples/s"
+        )
+
+    def _save(self) -> None:
+        self._saved_at = time.perf_counter()
+        if self.checkpoint is None:
+            return
+        state = self.state
+        self.checkpoint.save(
+            {
+                "step": state.step,
+                "curve": [point.model_dump() for point in state.curve],
+                "best": None if state.best is None else state.best.model_dump(),
+                "best_weights": state.best_weights,
+                "seconds": [state.training_seconds, state.evaluation_seconds, state.data_seconds],
+                "model": self.model.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "scheduler": _plain(self.scheduler.state_dict()),
+                "totals": self.totals,
+                "seen": self.seen,
+                "random": get_state(self.generator),
+            }
+        )
+
+    def _resume(self) -> None:
+        if self.checkpoint is None:
+            return
+        saved, complaints = self.checkpoint.load()
+        for complaint in complaints:
+            self.progress.say(complaint)
+        if saved is None:
+            return
+        self.model.load_state_dict(saved["model"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.scheduler.load_state_dict(saved["scheduler"])
+        set_state(saved["random"], self.generator)
+        self.totals.copy_(saved["totals"])
+        self.seen = saved["seen"]
+        best = saved["best"]
+        training, evaluating, gathering = saved["seconds"]
+        self.state = State(
+            saved["step"],
+            [CurvePoint(**point) for point in saved["curve"]],
+            None if best is None else CurvePoint(**best),
+            saved["best_weights"],
+            training,
+            evaluating,
+            gathering,
+        )
+        self.progress.say(f"carrying on from step {self.state.step}")
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """A scheduler's state without functions, which a checkpoint may not hold."""
+    return {key: value for key, value in state.items() if key != "lr_lambdas"}
