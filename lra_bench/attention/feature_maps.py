@@ -1,66 +1,70 @@
 """Feature maps φ of kernel attention: what stands in for the exponential of softmax.
 
-A map may scale all queries' features, each query by its own factor, and all keys' features by one
-factor a head and sequence: both cancel against the normaliser. Maps with an exponential use this
-to stay in range.
+A map may multiply each query's features by a factor of its own, and the features of all keys of a
+head by one factor: both cancel against the normaliser. Maps with an exponential use this to stay
+in range. All results are contiguous, as matrix products want them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional as F
 
-PointwiseMap = Callable[[Tensor], Tensor]
 
-
-def elu_plus_one(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+def elu_plus_one(x: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch heads n d"]:
     """elu(x) + 1 (Katharopoulos et al. 2020, equation 7)."""
-    return F.elu(x) + 1
+    return _EluPlusOne.apply(x)
 
 
-def relu(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+def relu(x: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch heads n d"]:
     """max(x, 0) (cosFormer, Qin et al. 2022, equation 7)."""
-    return F.relu(x)
+    return F.relu(x.contiguous())
 
 
-def squared_relu(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+def squared_relu(x: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch heads n d"]:
     """max(x, 0)²."""
-    return F.relu(x).square()
+    return relu(x).square()
 
 
-POINTWISE: dict[str, PointwiseMap] = {
-    "elu": elu_plus_one,
-    "relu": relu,
-    "relu2": squared_relu,
-}
+def exp_queries(x: Float[Tensor, "batch heads n f"]) -> Float[Tensor, "batch heads n f"]:
+    """exp(x − c), c the largest channel of each query."""
+    return (x - x.detach().amax(-1, keepdim=True)).contiguous().exp()
 
 
-def sikf_queries(q: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch heads n d"]:
-    """exp(q − c), c the largest channel of each query (Zubkov & Gavrilov 2022)."""
-    return (q - q.detach().amax(-1, keepdim=True)).exp()
+def exp_keys(
+    x: Float[Tensor, "batch heads n f"], mask: Bool[Tensor, "batch n"] | None
+) -> Float[Tensor, "batch heads n f"]:
+    """exp(x − c), c the largest entry of a head's real keys.
 
-
-def sikf_keys(
-    k: Float[Tensor, "batch heads n d"], mask: Bool[Tensor, "batch n"] | None
-) -> Float[Tensor, "batch heads n d"]:
-    """exp(k − c), c the largest entry of a head's real keys (Zubkov & Gavrilov 2022).
-
-    The weights do not depend on c, so its gradient is zero; padding is brought down to c so that
-    it cannot overflow.
+    Padding is brought down to c, so that it can't overflow.
     """
-    largest = largest_real(k.detach(), mask)
-    return (k - largest).clamp_max(0).exp()
-
-
-def largest_real(
-    x: Float[Tensor, "batch heads n d"], mask: Bool[Tensor, "batch n"] | None
-) -> Float[Tensor, "batch heads 1 1"]:
-    """The largest entry over the real tokens and channels of each head."""
-    per_token = x.amax(-1, keepdim=True)
+    largest = x.detach().amax(-1, keepdim=True)
     if mask is not None:
-        per_token = per_token.masked_fill(~mask[:, None, :, None], -torch.inf)
-    return per_token.amax(-2, keepdim=True)
+        largest = largest.masked_fill(~mask[:, None, :, None], -torch.inf)
+    shifted = (x - largest.amax(-2, keepdim=True)).contiguous()
+    return shifted.exp() if mask is None else shifted.clamp_max(0).exp()
+
+
+class _EluPlusOne(Function):
+    """exp(min(x, 0)) + max(x, 0), which unlike elu(x) + 1 keeps small values in bfloat16.
+
+    The slope is min(φ, 1), so that nothing but the result, which the product keeps anyway, is
+    saved for the backward pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        positive = F.relu(x).contiguous()
+        result = x.clone(memory_format=torch.contiguous_format).clamp_max_(0).exp_().add_(positive)
+        ctx.save_for_backward(result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (result,) = ctx.saved_tensors
+        return result.clamp_max(1).mul_(grad)

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from lra_bench.attention.base import Attention
-from lra_bench.encodings.base import Encoding
+from lra_bench.attention.products import EPSILON, append_ones, column, normalise, weigh
+from lra_bench.encodings.base import Encoding, Geometry
 
-EPSILON = 1e-6
+Normaliser = Literal["sum", "rms"]
 
 
 class KernelAttention(Attention):
-    """out_i = Σ_j φ(q_i)·φ(k_j) v_j / Σ_j φ(q_i)·φ(k_j), the sums over j taken first.
+    """out_i = Σ_j w_ij v_j / Σ_j w_ij with w_ij = φ(q_i)·φ(k_j), the sums over j taken first.
 
     Katharopoulos et al. 2020, equation 4. A query whose weights are all zero gets zero. Dropout
     is not applied: the weights are never written out, so there is nothing to drop.
+
+    Args:
+        geometry: sizes of the model.
+        dropout: accepted, without effect.
+        normaliser: `sum` of the weights as above; or `rms`, no denominator but the root mean
+            square over the channels of a head (TransNormer, Qin et al. 2022, section 4.1).
     """
 
     cost = "N"
     hooks = frozenset({"transform"})
     provides: frozenset[str] = frozenset({"nonnegative features"})
+
+    def __init__(
+        self, geometry: Geometry, dropout: float = 0.0, *, normaliser: Normaliser = "sum"
+    ) -> None:
+        super().__init__(geometry, dropout)
+        self.normaliser = normaliser
 
     def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
         """φ of the queries."""
@@ -47,14 +60,16 @@ class KernelAttention(Attention):
         """See `Attention.attend`."""
         if encoding.stage == "inputs":
             q, k = encoding.transform(q, k, codes)
-        q, k = self.map_queries(q), self.map_keys(k, mask)
-        if mask is not None:
-            k = k * mask[:, None, :, None]
+        q, k = self.map_queries(q).to(v.dtype), self.map_keys(k, mask).to(v.dtype)
         plain_q, plain_k = q, k
         if encoding.stage == "features":
-            q, k = encoding.transform(q, k, codes)
-            if encoding.denominator == "transformed":
-                plain_q, plain_k = q, k
-        total = plain_k.sum(-2, dtype=torch.promote_types(k.dtype, torch.float32))
-        weight = plain_q @ total.to(q.dtype).unsqueeze(-1)
-        return (q @ (k.transpose(-1, -2) @ v)) / weight.clamp_min(EPSILON)
+            q, k = (x.to(v.dtype) for x in encoding.transform(q, k, codes))
+        d, real = v.shape[-1], column(mask, v)
+        if self.normaliser == "rms":
+            weighed = weigh(q, k, v if real is None else v * real)
+            return F.rms_norm(weighed, (d,), eps=EPSILON**2)
+        if q is plain_q or encoding.denominator == "transformed":
+            return normalise(weigh(q, k, append_ones(v, mask)), d)
+        ones = v.new_ones(v.shape[0], 1, v.shape[2], 1) if real is None else real
+        total = weigh(plain_q, plain_k, ones.expand(-1, v.shape[1], -1, -1))
+        return normalise(weigh(q, k, v if real is None else v * real), d, total)
