@@ -146,11 +146,14 @@ def _collides(mask, stencil, y, x, edge):  # type: ignore[no-untyped-def]
     """Tell whether a paddle's mask at (y, x) overlaps what is taken."""
     reach = stencil.shape[0] // 2
     top, left = y - reach + edge, x - reach + edge
-    most = 0
     for row in range(stencil.shape[0]):
+        most = np.int64(0)
         for column in range(stencil.shape[1]):
-            most = max(most, np.int64(mask[top + row, left + column]) + stencil[row, column])
-    return most >= _OVERLAP
+            both = np.int64(mask[top + row, left + column]) + np.int64(stencil[row, column])
+            most = max(most, both)
+        if most >= _OVERLAP:
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -290,7 +293,7 @@ def _free_in_rows(canvas, free, rules):  # type: ignore[no-untyped-def]
         row = canvas[y + rules.edge, rules.edge : rules.edge + rules.size]
         count = 0
         for x in range(rules.size):
-            count += np.int64(row[x] <= _FREE)
+            count += 1 if row[x] <= _FREE else 0
         free[y] = count
         total += count
     return total

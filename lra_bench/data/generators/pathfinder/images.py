@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,12 +121,9 @@ def generate_parallel(
         called with the same before it is yielded. To resume, pass the first image missing as
         `start`. No more than two blocks a worker are held at once.
     """
-    if workers <= 1:
-        blocks = (_block(job, parameters, seed) for job in _jobs(start, count, block))
-    else:
-        generate(start, min(count, 1), parameters, seed)  # compiles once, for all the workers
-        blocks = _blocks_of_workers(start, count, block, parameters, seed, workers)
-    for first, images, labels in blocks:
+    jobs = _jobs(start, count, block)
+    draw = partial(_draw_block, parameters=parameters, seed=seed)
+    for first, images, labels in _map_in_order(draw, jobs, workers):
         if on_block is not None:
             on_block(first, images, labels)
         yield first, images, labels
@@ -137,20 +134,24 @@ def _jobs(start: int, count: int, block: int) -> Iterator[tuple[int, int]]:
         yield first, min(block, start + count - first)
 
 
-def _block(job: tuple[int, int], parameters: PathfinderParameters, seed: int) -> Block:
+def _draw_block(job: tuple[int, int], parameters: PathfinderParameters, seed: int) -> Block:
     first, count = job
     return first, *generate(first, count, parameters, seed)
 
 
-def _blocks_of_workers(
-    start: int, count: int, block: int, parameters: PathfinderParameters, seed: int, workers: int
+def _map_in_order(
+    draw: Callable[[tuple[int, int]], Block], jobs: Iterator[tuple[int, int]], workers: int
 ) -> Iterator[Block]:
+    if workers <= 1:
+        yield from map(draw, jobs)
+        return
+    draw((0, 1))  # compiles once, for all the workers
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
         waiting: deque[Future[Block]] = deque()
         try:
-            for job in _jobs(start, count, block):
-                waiting.append(pool.submit(_block, job, parameters, seed))
+            for job in jobs:
+                waiting.append(pool.submit(draw, job))
                 if len(waiting) == 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
