@@ -17,5 +17,6 @@ attentions: Registry[Attention] = Registry(
     {
         "softmax": f"{_HERE}.softmax:Softmax",
         "linear": f"{_HERE}.linear:Linear",
+        "performer": f"{_HERE}.performer:Performer",
     },
 )

@@ -1,0 +1,135 @@
+"""Performer: kernel attention whose random features approximate softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from lra_bench.attention.feature_maps import exp_keys, exp_queries
+from lra_bench.attention.kernel import KernelAttention
+from lra_bench.encodings.base import Geometry, Layout
+
+RELU_OFFSET = 1e-3
+
+
+class Performer(KernelAttention):
+    """FAVOR+: positive orthogonal random features (Choromanski et al. 2021).
+
+    With x scaled by d^(−1/4), d the head dimension, and rows w_r of the projection,
+
+    - `softmax`: φ_r(x) = exp(w_r·x − ‖x‖²/2), so that the mean over r of φ_r(q) φ_r(k) is
+      exp(q·k / √d) in expectation (their lemma 1); the query's own factor cancels and is left out;
+    - `relu`: φ_r(x) = max(w_r·x, 0) + 0.001, their generalized attention.
+
+    Args:
+        geometry: sizes of the model.
+        dropout: accepted, without effect.
+        features: which φ.
+        number: how many random features.
+        orthogonal: draw rows orthogonal in blocks of d, which lowers the variance.
+        redraw: draw anew in every `forward` pass of training, or `never`. Evaluation always uses
+            the projection fixed at construction, so that its results repeat.
+        normaliser: see `KernelAttention`.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        dropout: float = 0.0,
+        *,
+        features: Literal["softmax", "relu"] = "softmax",
+        number: Annotated[int, Field(ge=1)] = 128,
+        orthogonal: bool = True,
+        redraw: Literal["forward", "never"] = "forward",
+        normaliser: Literal["sum", "rms"] = "sum",
+    ) -> None:
+        super().__init__(geometry, dropout, normaliser=normaliser)
+        self.features, self.number = features, number
+        self.orthogonal, self.redraw = orthogonal, redraw
+        self._seed = int(torch.randint(2**31, ()))
+        self._channels = geometry.head_dim
+        self._layout: Layout | None = None
+        self._fixed: Tensor | None = None
+        self._projection: Tensor | None = None
+
+    def get_extra_state(self) -> Tensor:
+        """The seed of the fixed projection: its size is known only once queries have been seen."""
+        return torch.tensor(self._seed)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over the fixed projection of a checkpoint."""
+        self._seed, self._fixed = int(state), None
+
+    def prepare(self, layout: Layout) -> None:
+        """Draw the projection of this forward pass, or take the fixed one."""
+        self._layout = layout
+        self._projection = self._choose(layout)
+
+    def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
+        """φ of the queries."""
+        projected = self._project(q)
+        return exp_queries(projected) if self.features == "softmax" else _relu(projected)
+
+    def map_keys(
+        self, k: Float[Tensor, "batch heads n e"], mask: Bool[Tensor, "batch n"] | None
+    ) -> Float[Tensor, "batch heads n f"]:
+        """φ of the keys."""
+        projected = self._project(k)
+        if self.features == "relu":
+            return _relu(projected)
+        half_square = k.square().sum(-1, keepdim=True) / (2 * math.sqrt(self.geometry.head_dim))
+        return exp_keys(projected - half_square, mask)
+
+    def _project(self, x: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
+        projection = self._projection
+        if projection is None or projection.shape[1] != x.shape[-1]:
+            # An encoding changes the number of channels, as the first queries show.
+            self._channels = x.shape[-1]
+            layout = self._layout or Layout(x.shape[-2], None, x.device, x.dtype)
+            projection = self._projection = self._choose(layout)
+        scale = self.geometry.head_dim**-0.25
+        return F.linear(x.contiguous(), (scale * projection).to(x.dtype))
+
+    def _choose(self, layout: Layout) -> Float[Tensor, "number channels"]:
+        if self.training and self.redraw == "forward":
+            return self._draw(layout.generator).to(layout.device)
+        if self._fixed is None or self._fixed.shape[1] != self._channels:
+            self._fixed = self._draw(torch.Generator().manual_seed(self._seed))
+        self._fixed = self._fixed.to(layout.device)
+        return self._fixed
+
+    def _draw(self, generator: torch.Generator | None) -> Float[Tensor, "number channels"]:
+        draw = draw_orthogonal if self.orthogonal else draw_normal
+        return draw(self.number, self._channels, generator)
+
+
+def draw_normal(
+    rows: int, channels: int, generator: torch.Generator | None
+) -> Float[Tensor, "rows channels"]:
+    """Independent standard normal rows."""
+    device = torch.device("cpu") if generator is None else generator.device
+    return torch.randn(rows, channels, generator=generator, device=device)
+
+
+def draw_orthogonal(
+    rows: int, channels: int, generator: torch.Generator | None
+) -> Float[Tensor, "rows channels"]:
+    """Rows distributed as standard normal ones, but orthogonal within each block of `channels`.
+
+    Random directions from QR decompositions, lengths from independent normal rows (Choromanski
+    et al. 2021, section 2.4).
+    """
+    blocks = -(-rows // channels)
+    square = draw_normal(blocks * channels, channels, generator).unflatten(0, (blocks, channels))
+    directions = torch.linalg.qr(square).Q.mT.flatten(0, 1)[:rows]
+    return directions * draw_normal(rows, channels, generator).norm(dim=1, keepdim=True)
+
+
+def _relu(x: Tensor) -> Tensor:
+    return F.relu(x) + RELU_OFFSET
