@@ -127,7 +127,10 @@ def draw_orthogonal(
     """
     blocks = -(-rows // channels)
     square = draw_normal(blocks * channels, channels, generator).unflatten(0, (blocks, channels))
-    directions = torch.linalg.qr(square).Q.mT.flatten(0, 1)[:rows]
+    q, r = torch.linalg.qr(square)
+    # LAPACK's signs favour one half of space; those of R's diagonal make all directions alike.
+    q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+    directions = q.mT.flatten(0, 1)[:rows]
     return directions * draw_normal(rows, channels, generator).norm(dim=1, keepdim=True)
 
 
