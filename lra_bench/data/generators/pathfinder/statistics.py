@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from lra_bench.data.generators.pathfinder.images import Details
 from lra_bench.data.generators.pathfinder.parameters import parameters
+from lra_bench.data.homogeneity import p_value
 
 _CHUNK = 1000
 _LIT = 64  # grey level from which a pixel belongs to a dash
-_LEAST_IN_BIN = 10  # for the χ² test: rarer bins are merged with their neighbours
 
 # Bin widths of the counts taken in each image. A dash is a group of touching lit pixels, so
 # paths that touch or cross show as fewer and larger dashes.
@@ -79,11 +79,11 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
     χ² tests of homogeneity over histograms of one value an image, so that the samples are
     independent (the pixels of one image are not).
     """
-    p_values = {"labels": _p_value(ours["labels"], theirs["labels"])}
+    p_values = {"labels": p_value(ours["labels"], theirs["labels"])}
     for name, mine in ours["per_image"].items():
         if name in theirs["per_image"]:
             other = theirs["per_image"][name]["histogram"]
-            p_values[name] = _p_value(mine["histogram"], other)
+            p_values[name] = p_value(mine["histogram"], other)
     return p_values
 
 
@@ -157,28 +157,3 @@ def _summary(values: NDArray[np.float64], width: float) -> dict[str, Any]:
         "bin_width": width,
         "histogram": np.bincount((values // width).astype(np.int64)).tolist(),
     }
-
-
-def _p_value(ours: list[int], theirs: list[int]) -> float:
-    table = np.zeros((2, max(len(ours), len(theirs))))
-    table[0, : len(ours)] = ours
-    table[1, : len(theirs)] = theirs
-    merged = _merge_rare(table)
-    if merged.shape[1] < 2:
-        return 1.0
-    return float(stats.chi2_contingency(merged, correction=False).pvalue)
-
-
-def _merge_rare(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Merge neighbouring columns until both rows expect at least `_LEAST_IN_BIN` in each."""
-    share = table.sum(axis=1).min() / table.sum()
-    columns: list[NDArray[np.float64]] = []
-    current = np.zeros(2)
-    for column in table.T:
-        current = current + column
-        if current.sum() * share >= _LEAST_IN_BIN:
-            columns.append(current)
-            current = np.zeros(2)
-    if columns:
-        columns[-1] = columns[-1] + current
-    return np.stack(columns, axis=1) if columns else np.zeros((2, 0))
