@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from lra_bench.errors import InputError
@@ -52,7 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     directories = [(name, _prepared(name, arguments)) for name in arguments.tasks]
     if arguments.action == "prepare":
         return _say_where([directory for _, directory in directories], arguments.json)
-    raise InputError(f"action '{arguments.action}' is not there yet")
+    if arguments.action == "describe":
+        return _describe([directory for _, directory in directories], arguments)
+    return _verify(directories, arguments.json)
 
 
 def _prepared(name: str, arguments: argparse.Namespace) -> Path:
@@ -85,3 +89,30 @@ def _say_where(directories: list[Path], as_json: bool) -> int:
         sizes = " / ".join(f"{split.examples:,}" for split in manifest.splits.values())
         print(f"{manifest.task}: {manifest.dataset}, {sizes} examples, in {where}")
     return 0
+
+
+def _describe(directories: list[Path], arguments: argparse.Namespace) -> int:
+    from lra_bench.data.describe import facts, picture, text
+
+    if arguments.picture is not None and len(directories) > 1:
+        raise InputError("--picture takes one task at a time")
+    if arguments.json:
+        print(json.dumps([facts(directory) for directory in directories], indent=2))
+    else:
+        print("\n\n".join(text(directory, arguments.samples) for directory in directories))
+    if arguments.picture is not None:
+        picture(directories[0], arguments.picture)
+        print(f"picture of its classes in {arguments.picture}", file=sys.stderr)
+    return 0
+
+
+def _verify(directories: list[tuple[str, Path]], as_json: bool) -> int:
+    from lra_bench.data.verify import table, verify
+
+    found = {name: verify(directory) for name, directory in directories}
+    if as_json:
+        print(json.dumps({name: [asdict(c) for c in checks] for name, checks in found.items()}))
+    else:
+        for name, directory in directories:
+            print(f"{name} in {directory}\n{table(found[name])}\n")
+    return 0 if all(check.passed for checks in found.values() for check in checks) else 1

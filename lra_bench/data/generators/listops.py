@@ -133,6 +133,18 @@ def generate_splits(
             yield split, trees
 
 
+def evaluate(
+    symbols: UInt8[ndarray, " tokens"], lengths: Int[ndarray, " trees"]
+) -> UInt8[ndarray, " trees"]:
+    """Values of well-formed trees given end to end."""
+    values = np.empty(len(lengths), np.uint8)
+    deepest = int(lengths.max(initial=0)) + 1
+    _evaluate(
+        symbols, lengths, np.empty(deepest, np.int64), np.empty((deepest, 10), np.int64), values
+    )
+    return values
+
+
 def as_text(symbols: UInt8[ndarray, " tokens"]) -> str:
     """One tree in the notation of the papers, `[MAX 2 9 [MIN 4 7 ] 0 ]`."""
     return " ".join(NAMES[symbol] for symbol in symbols)
@@ -218,6 +230,29 @@ def _generate(  # type: ignore[no-untyped-def]
         hashes[tree] = _mixed(digest)
         used = length
     return used
+
+
+@njit(cache=True)
+def _evaluate(symbols, lengths, operator, counts, values):  # type: ignore[no-untyped-def]
+    """Fill `values`; `operator` and `counts` have room for the deepest tree."""
+    at = 0
+    for tree in range(len(lengths)):
+        open_nodes, value = 0, 0
+        for position in range(at, at + lengths[tree]):
+            symbol = symbols[position]
+            if MIN <= symbol <= SM:
+                operator[open_nodes] = symbol
+                counts[open_nodes] = 0
+                open_nodes += 1
+                continue
+            value = int(symbol)
+            if symbol == CLOSE:
+                open_nodes -= 1
+                value = _value(operator[open_nodes], counts[open_nodes])
+            if open_nodes:
+                counts[open_nodes - 1, value] += 1
+        at += lengths[tree]
+        values[tree] = value
 
 
 @njit(cache=True)

@@ -30,7 +30,7 @@ class _Setting:
 # At the hard setting praise, blame and decoys are anagrams: letters alone don't tell them apart.
 _SETTINGS: dict[Difficulty, _Setting] = {
     "easy": _Setting(("+++",), ("---",), each=8),
-    "medium": _Setting(("good!", "great!"), ("bad?", "poor?"), each=4),
+    "medium": _Setting(("good!", "great!"), ("bad?", "poor?"), each=6),
     "hard": _Setting(("tops",), ("stop",), each=1, decoys=("spot", "post", "pots", "opts")),
 }
 
