@@ -31,28 +31,61 @@ class Retrieval(Task):
         if source == "synthetic":
             return f"synthetic-retrieval-{self.difficulty}"
         only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
-        if source == "hub":
+        if source == "hub" or self._local_corpus(request) is not None:
             return "acl-ocl"
         from lra_bench.data.sources.pairs_tsv import dataset
 
         return dataset(self.origin(source, request)[0])
 
     def origin(self, source: str, request: Request) -> list[Path]:
-        """The three TSV files of the release."""
+        """The three TSV files of the LRA release, else the two Parquet files of ACL-OCL."""
         if source != "local":
             return []
         from lra_bench.data.sources.layout import files
 
         names = [f"new_aan_pairs.{name}.tsv" for name in ("train", "eval", "test")]
-        return files(request.data_dir, self.name, names)
+        return self._local_corpus(request) or files(request.data_dir, self.name, names)
 
     def local(self, request: Request) -> Iterator[Block]:
-        """Read the TSV files of the LRA release."""
+        """Read the TSV files of the LRA release, or build pairs from ACL-OCL's Parquet files."""
+        from lra_bench.data.sources import acl_ocl
         from lra_bench.data.sources.pairs_tsv import read
         from lra_bench.data.sources.stream import first_examples
+        from lra_bench.data.sources.tables import parquet
 
+        if corpus := self._local_corpus(request):
+            papers = parquet(corpus[:1], acl_ocl.PAPER_COLUMNS)
+            citations = parquet(corpus[1:], acl_ocl.CITATION_COLUMNS)
+            yield from acl_ocl.blocks(papers, citations, self.length, request)
+            return
         for split, path in zip(SPLITS, self.origin("local", request), strict=True):
             yield from first_examples(split, read(path), request)
+
+    def hub(self, request: Request) -> Iterator[Block]:
+        """Build pairs from the hub's ACL-OCL corpus."""
+        from lra_bench.data.sources import acl_ocl
+        from lra_bench.data.sources.hub import table
+
+        papers, citations = (
+            table(self.name, acl_ocl.REPOSITORY, "train", columns, file)
+            for file, columns in (
+                (acl_ocl.PAPERS, acl_ocl.PAPER_COLUMNS),
+                (acl_ocl.CITATIONS, acl_ocl.CITATION_COLUMNS),
+            )
+        )
+        return acl_ocl.blocks(papers, citations, self.length, request)
+
+    def _local_corpus(self, request: Request) -> list[Path] | None:
+        """ACL-OCL's files, where the data directory has them and no TSV release."""
+        from lra_bench.data.sources.acl_ocl import CITATIONS, PAPERS
+        from lra_bench.data.sources.layout import files, find
+
+        root = request.data_dir
+        if root is None or find(root, self.name, "new_aan_pairs.train.tsv") is not None:
+            return None
+        if find(root, self.name, PAPERS) is None:
+            return None
+        return files(root, self.name, [PAPERS, CITATIONS])
 
     def synthetic(self, request: Request) -> Iterator[Block]:
         """Draw pairs of documents on the same or on different matters."""

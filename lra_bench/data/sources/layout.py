@@ -33,20 +33,28 @@ def folder(data_dir: Path | None, task: str, marker: str) -> Path:
         raise InputError(f"task '{task}': source 'local' needs --data-dir DIRECTORY")
     if not data_dir.is_dir():
         raise InputError(f"data directory '{data_dir}' does not exist")
+    found = find(data_dir, task, marker)
+    if found is None:
+        raise InputError(
+            f"data directory '{data_dir}' has nothing for task '{task}': expected "
+            f"{FOLDERS[task][0]}/{marker}; {WHERE[task]}"
+        )
+    return found
+
+
+def find(data_dir: Path, task: str, marker: str) -> Path | None:
+    """The same, or None where there is no such folder."""
     for candidate in FOLDERS[task]:
         if next(data_dir.glob(f"{candidate}/{marker}"), None) is not None:
             return data_dir / candidate
-    raise InputError(
-        f"data directory '{data_dir}' has nothing for task '{task}': expected "
-        f"{FOLDERS[task][0]}/{marker}; {WHERE[task]}"
-    )
+    return None
 
 
 # Folders of a data directory that may hold a task's files; the LRA release's among them.
 FOLDERS = {
     "listops": ("listops", "listops-1000", "lra_release/listops-1000"),
     "text": ("imdb", "imdb/plain_text", "stanfordnlp/imdb/plain_text"),
-    "retrieval": ("retrieval", "tsv_data", "lra_release/tsv_data"),
+    "retrieval": ("retrieval", "tsv_data", "lra_release/tsv_data", "acl-ocl"),
     "image": ("cifar10", "cifar10/plain_text", "uoft-cs/cifar10/plain_text"),
     "pathfinder": (".", "lra_release"),
 }

@@ -60,15 +60,15 @@ def _parse(text, symbols, lengths, labels):  # type: ignore[no-untyped-def]
                 symbol = CLOSE
             elif c == 91:  # [
                 symbol, width = _operator(text, at)
-            elif c == 10:
+            elif c == 10 or c == 13:
                 return trees, tokens, line, 4
             elif c != 32 and c != 40 and c != 41:
                 return trees, tokens, line, 1
             at += width
             if c == 32 or c == 40 or c == 41:
                 continue
-            # Symbols are whole words: a space or the tab follows.
-            if symbol < 0 or (text[at] != 32 and text[at] != 9):
+            # Symbols are whole words: a space, the tab or a line's end follows.
+            if symbol < 0 or (text[at] != 32 and not 9 <= text[at] <= 13):
                 return trees, tokens, line, 1
             if symbol == CLOSE:
                 depth -= 1

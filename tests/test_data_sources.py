@@ -1,0 +1,496 @@
+"""Readers of raw data: exact, streaming, and clear about what is wrong where."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lra_bench.data.sources import acl_ocl, hub, lines, listops_tsv, pairs_tsv, pathfinder_release
+from lra_bench.data.sources.images import decode, grey, image_format
+from lra_bench.data.sources.stream import first_examples
+from lra_bench.data.sources.tables import Part, class_labels, parquet, ragged_bytes, select
+from lra_bench.errors import InputError
+from lra_bench.tasks.base import Request
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def joined(parts) -> list[np.ndarray]:
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+# Lines
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.lists(st.text("ab", max_size=8), min_size=1, max_size=12),
+    chunk=st.integers(1, 20),
+    skip=st.integers(0, 3),
+    ends=st.booleans(),
+)
+def test_chunks_of_lines_are_the_file(tmp_path_factory, text, chunk, skip, ends):
+    path = tmp_path_factory.mktemp("lines") / "file"
+    path.write_text("\n".join(text) + ("\n" if ends else ""))
+    whole = path.read_text().splitlines()
+    got: list[str] = []
+    for first, buffer in lines.whole_lines(path, skip=skip, chunk_bytes=chunk):
+        assert first == skip + len(got) + 1
+        assert buffer[-1] == ord("\n")
+        got += buffer.tobytes().decode().splitlines()
+    assert got == whole[skip:]
+
+
+# ListOps TSV
+
+
+def written(tmp_path: Path, content: str | bytes) -> Path:
+    path = tmp_path / "file.tsv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_listops_lines_are_read(tmp_path):
+    path = written(
+        tmp_path,
+        "Source\tTarget\r\n( ( ( [MAX 2 ) 9 ) ] )\t9\r\n7\t7\n( ( [SM ( ( [MIN 4 ) ] ) ) ] )\t4",
+    )
+    symbols, lengths, labels = joined(listops_tsv.read(path))
+    assert symbols.tolist() == [11, 2, 9, 14, 7, 13, 10, 4, 14, 14]
+    assert lengths.tolist() == [4, 1, 5]
+    assert labels.tolist() == [9, 7, 4]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("( ( [MAX 2 ) 19 ) ]\t9", "not a ListOps symbol"),
+        ("[FIRST 2 3 ]\t2", "not a ListOps symbol"),
+        ("[MA 2 3 ]\t2", "not a ListOps symbol"),
+        ("[MAX 2 3\t3", "brackets don't match"),
+        ("[MAX 2 3 ] ]\t3", "brackets don't match"),
+        ("[MAX ]\t3", "brackets don't match"),
+        ("1 2\t1", "not one expression"),
+        ("\t1", "not one expression"),
+        ("[MAX 2 3 ]", "expected a tab and one digit"),
+        ("[MAX 2 3 ]\t", "expected a tab and one digit"),
+        ("[MAX 2 3 ]\t12", "expected a tab and one digit"),
+        ("[MAX 2 3 ]\t3\t4", "expected a tab and one digit"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [16, 1 << 20])
+def test_a_malformed_listops_line_is_named(tmp_path, monkeypatch, line, problem, chunk):
+    monkeypatch.setattr(lines.whole_lines, "__defaults__", (0, chunk))
+    path = written(tmp_path, f"Source\tTarget\n[MIN 1 2 ]\t1\n\n{line}\n[MIN 1 2 ]\t1\n")
+    with pytest.raises(InputError, match=rf"file\.tsv:4: {problem}"):
+        list(listops_tsv.read(path))
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary(max_size=60) | st.text("[MINSAXED] ()\t\n0123456789", max_size=60))
+def test_no_listops_file_crashes_the_parser(tmp_path_factory, content):
+    path = written(tmp_path_factory.mktemp("tsv"), content)
+    try:
+        parts = list(listops_tsv.read(path))
+    except InputError as error:
+        parts = []
+        assert "file.tsv:" in str(error)  # noqa: PT017
+    for symbols, lengths, labels in parts:
+        assert len(symbols) == lengths.sum()
+        assert len(lengths) == len(labels)
+        assert (labels < 10).all()
+
+
+# Pairs TSV
+
+texts = st.binary(max_size=30) | st.text("\t\n\r'\"\\ xéb", max_size=20).map(str.encode)
+
+
+@settings(max_examples=150, deadline=None)
+@given(pairs=st.lists(st.tuples(st.booleans(), texts, texts), min_size=1, max_size=6))
+def test_bytes_literals_are_decoded(tmp_path_factory, pairs):
+    content = "".join(
+        f"{float(label)}\tid{i}\tid\t{one!r}\t{two!r}\n"
+        for i, (label, one, two) in enumerate(pairs)
+    )
+    path = written(tmp_path_factory.mktemp("tsv"), content)
+    symbols, lengths, labels = joined(pairs_tsv.read(path))
+    assert symbols.tobytes() == b"".join(one + two for _, one, two in pairs)
+    assert lengths.tolist() == [len(text) for _, *both in pairs for text in both]
+    assert labels.tolist() == [int(label) for label, *_ in pairs]
+
+
+def test_texts_that_are_no_literals_are_taken_as_they_are(tmp_path):
+    path = written(tmp_path, "1\ta\tb\tbook, b'\\x41'\tit's\r\n")
+    ((symbols, lengths, labels),) = pairs_tsv.read(path)
+    assert symbols.tobytes() == b"book, b'\\x41'it's"
+    assert lengths.tolist() == [13, 4]
+    assert labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("2.0\ta\tb\tx\ty", "expected a label"),
+        ("0.5\ta\tb\tx\ty", "expected a label"),
+        ("label\ta\tb\tx\ty", "expected a label"),
+        ("1.0\ta\tb\tx", "expected 5 tab-separated fields"),
+        ("1.0\ta\tb\tx\ty\tz", "expected 5 tab-separated fields"),
+        ("1.0\ta", "expected 5 tab-separated fields"),
+        ("1.0\ta\tb\tb'x\tb'y'", "not closed"),
+        ("1.0\ta\tb\tb'x'y\tb'y'", "not closed"),
+        ("1.0\ta\tb\tb'x'\tb\"y'", "not closed"),
+        ("1.0\ta\tb\tb'\\xg0'\tb'y'", "broken escape"),
+    ],
+)
+def test_a_malformed_pair_is_named(tmp_path, line, problem):
+    path = written(tmp_path, f"1.0\ta\tb\tb'x'\tb'y'\n{line}\n")
+    with pytest.raises(InputError, match=rf"file\.tsv:2: .*{problem}"):
+        list(pairs_tsv.read(path))
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.text("01.\tb'\"\\x4\n\r", max_size=60))
+def test_no_pairs_file_crashes_the_parser(tmp_path_factory, content):
+    path = written(tmp_path_factory.mktemp("tsv"), content)
+    try:
+        parts = list(pairs_tsv.read(path))
+    except InputError as error:
+        parts = []
+        assert "file.tsv:" in str(error)  # noqa: PT017
+    for symbols, lengths, labels in parts:
+        assert len(symbols) == lengths.sum()
+        assert len(lengths) == 2 * len(labels)
+
+
+@pytest.mark.parametrize(
+    ("ids", "name"),
+    [
+        ("tt0111194_2\ttt0075290_5", "imdb-same-film"),
+        ("P05-1001\tW06-3114", "aan"),
+        ("1\t2", "aan-layout"),
+    ],
+)
+def test_identifiers_name_the_pairs(tmp_path, ids, name):
+    assert pairs_tsv.dataset(written(tmp_path, f"1.0\t{ids}\tb'x'\tb'y'\n")) == name
+
+
+def test_wanted_examples_come_whole():
+    parts = [
+        (np.arange(10, dtype=np.uint8), np.array([1, 2, 3, 4]), np.array([0, 1], np.uint8)),
+        (np.arange(6, dtype=np.uint8), np.array([1, 2, 2, 1]), np.array([1, 1], np.uint8)),
+    ]
+    blocks = list(first_examples("train", iter(parts), Request(limit=3)))
+    assert [block.labels.tolist() for block in blocks] == [[0, 1], [1]]
+    assert blocks[1].symbols.tolist() == [0, 1, 2]
+    assert blocks[1].lengths.tolist() == [1, 2]
+
+
+# Tables
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=st.integers(1, 500), start=st.integers(0, 50), data=st.data())
+def test_chosen_rows_are_evenly_spaced(size, start, data):
+    wanted = data.draw(st.integers(1, size))
+    rows = Part("train", start, start + size, wanted).chosen()
+    assert len(rows) == wanted
+    assert rows[0] == start
+    assert rows[-1] < start + size
+    gaps = np.diff(rows)
+    assert not len(gaps) or (gaps.min() >= 1 and gaps.max() - gaps.min() <= 1)
+
+
+def test_rows_are_selected_across_batches_and_files(tmp_path):
+    table = pa.table({"text": [f"row {n}" for n in range(5000)], "label": list(range(5000))})
+    pq.write_table(table.slice(0, 3000), tmp_path / "a.parquet", row_group_size=700)
+    pq.write_table(table.slice(3000), tmp_path / "b.parquet")
+    source = parquet([tmp_path / "a.parquet", tmp_path / "b.parquet"], ("text", "label"))
+    assert source.rows == 5000
+    parts = [Part("train", 0, 4500, 100), Part("validation", 4500, 5000, 500)]
+    found: dict[str, list[int]] = {"train": [], "validation": []}
+    for split, rows, batch in select(source, parts):
+        assert batch.column("label").to_pylist() == rows.tolist()
+        symbols, lengths = ragged_bytes(batch.column("text"), "here")
+        assert symbols.tobytes() == "".join(batch.column("text").to_pylist()).encode()
+        assert lengths.sum() == len(symbols)
+        found[split] += rows.tolist()
+    assert found["train"] == parts[0].chosen().tolist()
+    assert found["validation"] == list(range(4500, 5000))
+
+
+def test_bytes_of_a_column_are_utf8_and_survive_slicing():
+    column = pa.array(["", "é", "abc", "日本"]).slice(1, 3)
+    symbols, lengths = ragged_bytes(column, "here")
+    assert symbols.tobytes() == "éabc日本".encode()
+    assert lengths.tolist() == [2, 3, 6]
+    assert ragged_bytes(pa.array(["", ""]), "here")[1].tolist() == [0, 0]
+
+
+def test_unfit_tables_are_named(tmp_path):
+    bad = tmp_path / "bad.parquet"
+    bad.write_bytes(b"PAR1 this is not Parquet PAR1")
+    with pytest.raises(InputError, match=r"bad\.parquet: not a readable Parquet file"):
+        parquet([bad], ("text",))
+    pq.write_table(pa.table({"words": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match=r"other\.parquet: no column text; it has words"):
+        parquet([tmp_path / "other.parquet"], ("text",))
+    with pytest.raises(InputError, match="1 empty cells"):
+        ragged_bytes(pa.array(["a", None]), "file, rows 0–1")
+    with pytest.raises(InputError, match="text was expected"):
+        ragged_bytes(pa.array([1, 2]), "file, rows 0–1")
+    with pytest.raises(InputError, match="label -1 is outside 0 … 1"):
+        class_labels(pa.array([0, -1]), 2, "file, rows 0–1")
+    with pytest.raises(InputError, match="labels must be whole numbers"):
+        class_labels(pa.array([0.5]), 2, "file, rows 0–1")
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    path = tmp_path / "cut.parquet"
+    pq.write_table(pa.table({"text": [str(n) * 9 for n in range(20000)]}), path)
+    content = bytearray(path.read_bytes())
+    content[1000:3000] = b"\xff" * 2000
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"cut\.parquet: damaged"):
+        list(parquet([path], ("text",)).batches())
+
+
+# Images
+
+
+def test_luma_is_the_weighted_sum_of_the_channels():
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
+    exact = (rgb.astype(np.int64) @ np.array([2989, 5870, 1140])) * 2555 // (10000 * 2550)
+    assert np.abs(grey(rgb).astype(int) - exact).max() <= 1
+    assert (grey(rgb) != exact).mean() < 1e-3
+    flat = np.full((1, 2, 2, 3), 255, np.uint8)
+    assert (grey(flat) == 255).all()
+    assert (grey(np.zeros_like(flat)) == 0).all()
+
+
+def test_images_are_decoded_whatever_their_mode():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 4)).astype(np.uint8)
+    stacked = np.stack([pixels] * 3, axis=-1)
+    assert (decode([("a", encoded(pixels))], 4, "L")[0] == pixels).all()
+    assert (decode([("a", encoded(stacked))], 4, "RGB")[0] == stacked).all()
+    assert (decode([("a", encoded(pixels))], 4, "RGB")[0] == stacked).all()
+    assert image_format(encoded(stacked, "JPEG")) == "jpeg"
+    assert image_format(encoded(stacked)) == "png"
+
+
+def test_an_unreadable_image_is_named(tmp_path):
+    good = encoded(np.zeros((4, 4), np.uint8))
+    for bad in (b"", b"text", good[:40], good[:50]):
+        with pytest.raises(InputError, match="row 7: not a readable PNG or JPEG image"):
+            decode([("fine", good), ("row 7", bad)], 4, "L")
+    with pytest.raises(InputError, match="row 7: the image is 4×4, expected 32×32"):
+        decode([("row 7", good)], 32, "L")
+    with pytest.raises(InputError, match="not a readable"):
+        decode([("gone", tmp_path / "gone.png")], 4, "L")
+
+
+# Pathfinder release
+
+
+def release(root: Path, metadata: str, images: int = 10) -> Path:
+    folder = root / "pathfinder32" / "curv_contour_length_14"
+    (folder / "imgs" / "0").mkdir(parents=True)
+    (folder / "metadata").mkdir()
+    for number in range(images):
+        pixels = np.full((32, 32), number, np.uint8)
+        (folder / "imgs" / "0" / f"sample_{number}.png").write_bytes(encoded(pixels))
+    (folder / "metadata" / "0.npy").write_text(metadata)
+    return folder / "metadata" / "0.npy"
+
+
+def test_the_list_of_images_is_read_in_order(tmp_path):
+    listed = "".join(f"imgs/0 sample_{n}.png {n} {n % 2} 1.0 14\n" for n in range(10))
+    images = pathfinder_release.listing([release(tmp_path, listed)])
+    blocks = list(pathfinder_release.read({"train": images}, 32, Request()))
+    assert blocks[0].symbols.reshape(10, -1)[:, 0].tolist() == list(range(10))
+    assert blocks[0].labels.tolist() == [0, 1] * 5
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("imgs/0 sample_1.png 1", "expected 'imgs/0"),
+        ("imgs/0 sample_1.png 1 2", "expected 'imgs/0"),
+        ("../../.. sample_1.png 1 1", "leads out of"),
+    ],
+)
+def test_a_malformed_list_of_images_is_named(tmp_path, line, problem):
+    metadata = release(tmp_path, f"imgs/0 sample_0.png 0 1\n{line}\n")
+    with pytest.raises(InputError, match=rf"0\.npy:2: .*{problem}"):
+        pathfinder_release.listing([metadata])
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path):
+    metadata = release(tmp_path, "")
+    metadata.write_bytes(b"\x93NUMPY\x01\x00")
+    with pytest.raises(InputError, match="not a readable list of images"):
+        pathfinder_release.listing([metadata])
+
+
+# Hub
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise ConnectionError("Couldn't reach the Hub\nwith a long\ntrace")
+
+    monkeypatch.setattr("datasets.load_dataset", refuse)
+    with pytest.raises(InputError) as caught:
+        hub.table("text", "stanfordnlp/imdb", "train", ("text", "label"))
+    message = str(caught.value)
+    assert "can't get 'stanfordnlp/imdb'" in message
+    assert "Couldn't reach the Hub" in message
+    assert "--data-dir" in message
+    assert "\n" not in message
+
+
+def test_hub_tables_stream_like_files(monkeypatch):
+    import datasets
+
+    fake = datasets.Dataset.from_dict({"text": [f"t{n}" for n in range(5000)], "label": [0] * 5000})
+    monkeypatch.setattr("datasets.load_dataset", lambda *_args, **_kwargs: fake)
+    table = hub.table("text", "stanfordnlp/imdb", "train", ("text", "label"))
+    assert table.rows == 5000
+    got = [text for batch in table.batches() for text in batch.column("text").to_pylist()]
+    assert got == fake["text"][:]
+    with pytest.raises(InputError, match="has no column img"):
+        hub.table("image", "stanfordnlp/imdb", "train", ("img",))
+
+
+# ACL-OCL
+
+
+def corpus(random: np.random.Generator, papers: int = 400, citations: int = 9000):
+    """A small table of papers and one of citations, with the columns of the released files."""
+    ids = random.permutation(10 * papers)[:papers].astype(np.int64)
+    text = [f"paper {i}: " + "word " * int(random.integers(100, 1200)) for i in ids]
+    without = set(random.choice(papers, papers // 10, replace=False).tolist())
+    full = [None if n in without else one for n, one in enumerate(text)]
+    full[-1] = "too short"
+    pairs = random.choice(np.concatenate([ids, [10**9]]), (citations, 2))
+    return (
+        pa.table({"corpus_paper_id": ids, "full_text": full, "title": text}),
+        pa.table(
+            {"id": range(citations), "citingpaperid": pairs[:, 0], "citedpaperid": pairs[:, 1]}
+        ),
+    )
+
+
+@pytest.fixture
+def acl(tmp_path) -> tuple[Path, pa.Table, pa.Table]:
+    papers, citations = corpus(np.random.default_rng(0))
+    folder = tmp_path / "acl-ocl"
+    folder.mkdir()
+    pq.write_table(papers, folder / acl_ocl.PAPERS)
+    pq.write_table(citations, folder / acl_ocl.CITATIONS)
+    return tmp_path, papers, citations
+
+
+def acl_pairs(folder: Path, request: Request) -> dict[str, list[tuple[int, int, int]]]:
+    """(citing, cited, label) of every pair, the papers told by the number in their text."""
+    papers = parquet([folder / "acl-ocl" / acl_ocl.PAPERS], acl_ocl.PAPER_COLUMNS)
+    citations = parquet([folder / "acl-ocl" / acl_ocl.CITATIONS], acl_ocl.CITATION_COLUMNS)
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    for block in acl_ocl.blocks(papers, citations, 4000, request):
+        ends = np.cumsum(block.lengths)
+        texts = [
+            block.symbols[end - n : end].tobytes()
+            for end, n in zip(ends, block.lengths, strict=True)
+        ]
+        assert max(map(len, texts)) <= 4001
+        numbers = [int(text.split(b":")[0].split()[1]) for text in texts]
+        rows = zip(numbers[::2], numbers[1::2], block.labels.tolist(), strict=True)
+        found.setdefault(block.split, []).extend(rows)
+    return found
+
+
+def test_acl_pairs_cite_or_do_not_and_splits_share_no_paper(acl):
+    folder, papers, citations = acl
+    cited = set(
+        zip(
+            citations.column("citingpaperid").to_pylist(),
+            citations.column("citedpaperid").to_pylist(),
+            strict=True,
+        )
+    )
+    with_text = {
+        one
+        for one, text in zip(
+            papers.column("corpus_paper_id").to_pylist(),
+            papers.column("full_text").to_pylist(),
+            strict=True,
+        )
+        if text is not None and len(text) > acl_ocl.SHORTEST
+    }
+    pairs = acl_pairs(folder, Request())
+    assert set(pairs) == {"train", "validation", "test"}
+    used = {split: {p for a, b, _ in rows for p in (a, b)} for split, rows in pairs.items()}
+    assert not used["train"] & used["validation"]
+    assert not used["train"] & used["test"]
+    assert not used["validation"] & used["test"]
+    for rows in pairs.values():
+        positive = [(a, b) for a, b, label in rows if label]
+        negative = [(a, b) for a, b, label in rows if not label]
+        assert len(positive) == len(negative) > 50
+        assert set(positive) <= cited
+        assert len(set(positive)) == len(positive)
+        assert all((a, b) not in cited and (b, a) not in cited and a != b for a, b in negative)
+        assert {p for pair in positive for p in pair} <= with_text
+        for side in (0, 1):  # a paper alone does not tell the label
+            often, seldom = (Counter(pair[side] for pair in one) for one in (positive, negative))
+            assert (often & seldom).total() > 0.95 * len(positive)
+
+
+def test_acl_pairs_are_always_the_same_and_can_be_limited(acl):
+    folder, _, _ = acl
+    assert acl_pairs(folder, Request()) == acl_pairs(folder, Request())
+    limited = acl_pairs(folder, Request(limit=100))
+    assert len(limited["train"]) == 100
+
+
+def test_acl_without_citations_is_bad_input(tmp_path):
+    papers, citations = corpus(np.random.default_rng(0), citations=3)
+    (tmp_path / "acl-ocl").mkdir()
+    pq.write_table(papers, tmp_path / "acl-ocl" / acl_ocl.PAPERS)
+    pq.write_table(citations, tmp_path / "acl-ocl" / acl_ocl.CITATIONS)
+    with pytest.raises(InputError, match="too few citations"):
+        acl_pairs(tmp_path, Request())
+
+
+def test_acl_comes_from_the_hub_by_its_file_names(acl, monkeypatch):
+    import datasets
+
+    from lra_bench.tasks.retrieval import Retrieval
+
+    _, papers, citations = acl
+    asked = []
+
+    def load(repository, data_files, split):
+        asked.append((repository, data_files, split))
+        return datasets.Dataset(papers if data_files == acl_ocl.PAPERS else citations)
+
+    monkeypatch.setattr("datasets.load_dataset", load)
+    blocks = list(Retrieval().hub(Request(limit=50)))
+    assert [one[:2] for one in asked] == [
+        ("WINGNUS/ACL-OCL", "acl-publication-info.74k.v2.parquet"),
+        ("WINGNUS/ACL-OCL", "acl_onlygraph.parquet"),
+    ]
+    assert {block.split for block in blocks} == {"train", "validation", "test"}
