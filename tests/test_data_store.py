@@ -1,0 +1,269 @@
+"""The token store: exact, whole or absent, and known by its fingerprint."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lra_bench.data.store import (
+    MANIFEST,
+    WORK,
+    Manifest,
+    fingerprint,
+    read_split,
+    truncate,
+    write,
+)
+from lra_bench.data.verify import verify
+from lra_bench.errors import InputError
+from lra_bench.tasks.base import Block
+
+DESCRIPTION = {
+    "task": "text",
+    "dataset": "made-up",
+    "source": "local",
+    "synthetic": False,
+    "inputs": 1,
+    "symbols": 256,
+    "classes": 2,
+    "length": 50,
+    "grid": None,
+    "version": "test",
+}
+
+
+def block(split: str, sequences: list[bytes], labels: list[int]) -> Block:
+    return Block(
+        split,
+        np.frombuffer(b"".join(sequences), np.uint8),
+        np.array([len(one) for one in sequences], np.int64),
+        np.array(labels, np.uint8),
+    )
+
+
+examples = st.lists(st.tuples(st.binary(max_size=80), st.integers(0, 1)), min_size=1, max_size=9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(parts=st.lists(st.tuples(st.sampled_from(["train", "test"]), examples), max_size=6))
+def test_what_is_written_is_read(tmp_path_factory, parts):
+    parts = [("train", [(b"abc", 0)]), ("test", [(b"", 1)]), *parts]
+    directory = tmp_path_factory.mktemp("store") / "set"
+    blocks = [block(split, *map(list, zip(*some, strict=True))) for split, some in parts]
+    manifest = write(directory, blocks, DESCRIPTION)
+    assert list(manifest.splits) == ["train", "test"]
+    for name, told in manifest.splits.items():
+        expected = [one for split, some in parts if split == name for one in some]
+        split = read_split(directory, name)
+        got = [
+            split.symbols[a:b].tobytes()
+            for a, b in zip(split.offsets[:-1], split.offsets[1:], strict=True)
+        ]
+        assert got == [sequence[:50] for sequence, _ in expected]
+        assert split.labels.tolist() == [label for _, label in expected]
+        assert told.examples == len(expected)
+        assert told.tokens == sum(map(len, got))
+        assert told.cut == sum(len(sequence) > 50 for sequence, _ in expected)
+        assert told.longest == max(map(len, got))
+        assert told.labels == [sum(label == c for _, label in expected) for c in (0, 1)]
+    assert all(check.passed for check in verify(directory))
+
+
+def test_the_fingerprint_tells_any_change(tmp_path):
+    def made(name: str, *blocks: Block) -> str:
+        return write(tmp_path / name, blocks, DESCRIPTION).fingerprint
+
+    test = block("test", [b"x"], [0])
+    base = made("base", block("train", [b"ab", b"c"], [0, 1]), test)
+    assert made("again", block("train", [b"ab"], [0]), test, block("train", [b"c"], [1])) == base
+    others = [
+        made("token", block("train", [b"ab", b"d"], [0, 1]), test),
+        made("bound", block("train", [b"a", b"bc"], [0, 1]), test),
+        made("label", block("train", [b"ab", b"c"], [0, 0]), test),
+        made("split", block("train", [b"ab"], [0]), block("test", [b"c", b"x"], [1, 0])),
+    ]
+    assert len({base, *others}) == 5
+
+
+def test_longest_sequences_are_cut():
+    symbols, lengths = truncate(np.arange(9, dtype=np.uint8), np.array([4, 0, 5]), 3)
+    assert symbols.tolist() == [0, 1, 2, 4, 5, 6]
+    assert lengths.tolist() == [3, 0, 3]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Block("train", np.zeros(3, np.uint8), np.array([2]), np.zeros(1, np.uint8)),
+        Block("train", np.zeros(3, np.int64), np.array([3]), np.zeros(1, np.uint8)),
+        Block("train", np.zeros(3, np.uint8), np.array([1, 2]), np.zeros(1, np.uint8)),
+        Block("train", np.zeros(3, np.uint8), np.array([3]), np.full(1, 2, np.uint8)),
+    ],
+)
+def test_an_inconsistent_block_leaves_nothing(tmp_path, wrong):
+    with pytest.raises(ValueError, match=r"symbols|sequences|label"):
+        write(tmp_path / "set", [block("train", [b"a"], [0]), wrong], DESCRIPTION)
+    assert not (tmp_path / "set").exists()
+    assert [path.name for path in (tmp_path / WORK).iterdir()] == ["set.lock"]
+
+
+def test_symbols_outside_the_vocabulary_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="symbol 97 outside 0 … 9"):
+        write(tmp_path / "set", [block("train", [b"a"], [0])], DESCRIPTION | {"symbols": 10})
+
+
+def test_a_set_needs_train_and_test(tmp_path):
+    with pytest.raises(InputError, match="no test examples"):
+        write(tmp_path / "set", [block("train", [b"a"], [0])], DESCRIPTION)
+    with pytest.raises(InputError, match="no train examples"):
+        write(tmp_path / "set", [], DESCRIPTION)
+
+
+def test_a_finished_set_is_not_made_again(tmp_path):
+    both = [block("train", [b"a"], [0]), block("test", [b"b"], [1])]
+    first = write(tmp_path / "set", both, DESCRIPTION)
+
+    def refuse():
+        raise AssertionError("blocks were asked for")
+        yield
+
+    assert write(tmp_path / "set", refuse(), DESCRIPTION) == first
+
+
+def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write prepared data"):
+        write(tmp_path / "file" / "set", [], DESCRIPTION)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"format": 99}', "{}"])
+def test_a_damaged_manifest_is_bad_input(tmp_path, damage):
+    (tmp_path / MANIFEST).write_text(damage)
+    with pytest.raises(InputError, match=r"manifest\.json"):
+        Manifest.read(tmp_path)
+
+
+def test_damaged_arrays_are_noticed(tmp_path):
+    directory = tmp_path / "set"
+    write(directory, [block("train", [b"abc"], [0]), block("test", [b"b"], [1])], DESCRIPTION)
+    path = directory / "train.symbols.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"?")
+    assert not next(check.passed for check in verify(directory))
+    path.write_bytes(content[:-1])
+    with pytest.raises(InputError, match=r"train\.symbols\.npy"):
+        read_split(directory, "train")
+    path.write_bytes(content)
+    manifest = json.loads((directory / MANIFEST).read_text())
+    manifest["splits"]["train"]["examples"] = 7
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+    failed = [check.outcome for check in verify(directory) if not check.passed]
+    assert failed == ["the manifest has another examples"]
+
+
+# Interrupted and concurrent preparation. The programme below dies at a chosen moment of its work.
+
+PROGRAMME = """
+import os, signal, sys, time
+from pathlib import Path
+import numpy as np
+from lra_bench.data import store
+from lra_bench.tasks.base import Block
+
+directory, moment, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+step = 0
+
+def tick():
+    global step
+    step += 1
+    time.sleep(pause)
+    if step == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def blocks():
+    for n in range(8):
+        tick()
+        symbols = np.full(1000, n, np.uint8)
+        split = "train" if n < 6 else "test"
+        yield Block(split, symbols, np.full(20, 50), np.zeros(20, np.uint8))
+
+flush = store._flush
+def flush_and_tick(path):
+    flush(path)
+    tick()
+store._flush = flush_and_tick
+description = dict(task="text", dataset="made-up", source="local", synthetic=False, inputs=1,
+                   symbols=256, classes=2, length=50, grid=None, version="test")
+print(store.write(directory, blocks(), description).fingerprint)
+"""
+
+
+def start(directory: Path, moment: int = 0, pause: float = 0.0) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAMME, str(directory), str(moment), str(pause)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+
+
+def whole_or_absent(directory: Path) -> bool:
+    if not directory.exists():
+        return False
+    assert all(check.passed for check in verify(directory))
+    return True
+
+
+def remains(root: Path) -> set[str]:
+    return {path.name for path in root.rglob("*") if path.is_file()} - {"set.lock"}
+
+
+def test_a_killed_preparation_leaves_nothing_and_blocks_nobody(tmp_path):
+    directory = tmp_path / "set"
+    fingerprints = set()
+    # In the middle of a block; while flushing files; just after the set appeared.
+    for moment, expected in ((3, False), (12, False), (15, False), (17, True)):
+        killed = start(directory, moment)
+        assert killed.wait(30) == -signal.SIGKILL
+        assert whole_or_absent(directory) is expected, moment
+        if not expected:
+            assert not list(tmp_path.glob("*/manifest.json"))
+    finished = start(directory)
+    fingerprints.add(finished.communicate(timeout=30)[0].strip())
+    assert whole_or_absent(directory)
+    assert fingerprints == {fingerprint(directory, ["train", "test"])}
+    assert remains(tmp_path) == {path.name for path in directory.iterdir()}
+
+
+def test_two_at_once_make_one_set(tmp_path):
+    directory = tmp_path / "set"
+    both = [start(directory, pause=0.02) for _ in range(2)]
+    answers = {process.communicate(timeout=30)[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(answers) == 1
+    assert whole_or_absent(directory)
+    assert remains(tmp_path) == {path.name for path in directory.iterdir()}
+
+
+@pytest.mark.faults
+def test_random_kills_of_two_at_once(tmp_path):
+    random = np.random.default_rng(0)
+    for trial in range(25):
+        directory = tmp_path / f"trial{trial}" / "set"
+        both = [start(directory, int(random.integers(0, 20)), pause=0.01) for _ in range(2)]
+        for process in both:
+            process.wait(60)
+        assert whole_or_absent(directory) or all(process.returncode for process in both)
+        last = start(directory)
+        last.communicate(timeout=60)
+        assert last.returncode == 0
+        assert whole_or_absent(directory)
+        assert remains(directory.parent) == {path.name for path in directory.iterdir()}
