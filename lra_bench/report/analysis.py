@@ -7,21 +7,21 @@ from functools import cached_property
 
 from lra_bench.report.comparison import Pair, encoding_pairs
 from lra_bench.report.curves import Curve, learning_curves
+from lra_bench.report.efficiency import Profile, profiles
 from lra_bench.report.entries import Column, Setting, Study
-from lra_bench.report.standing import (
-    Point,
-    Standing,
-    average_points,
-    standings,
-    task_points,
-)
-from lra_bench.report.tables import (
-    Table,
-    accuracy_table,
+from lra_bench.report.published import SideBySide, side_by_side
+from lra_bench.report.standing import Point, Standing, average_points, standings, task_points
+from lra_bench.report.tables.accuracy import accuracy_table, standing_table
+from lra_bench.report.tables.comparison import pair_table
+from lra_bench.report.tables.cost import cost_table, scaling_table
+from lra_bench.report.tables.published import leaderboard_table, side_by_side_table
+from lra_bench.report.tables.study import (
+    compatibility_table,
     data_table,
-    pair_table,
-    standing_table,
+    environment_table,
+    failure_table,
 )
+from lra_bench.report.tables.table import Table
 
 
 class Part:
@@ -63,6 +63,11 @@ class Part:
         }
 
     @cached_property
+    def published(self) -> list[SideBySide]:
+        """Published numbers beside measured ones."""
+        return side_by_side(self.setting)
+
+    @cached_property
     def accuracy_tables(self) -> list[Table]:
         """Encodings × tasks, one for each attention."""
         return _filled(
@@ -80,6 +85,21 @@ class Part:
         return _filled(pair_table(self.setting, name, pairs) for name, pairs in self.pairs.items())
 
     @cached_property
+    def published_table(self) -> Table:
+        """Measured beside published."""
+        return side_by_side_table(self.setting, self.published)
+
+    @cached_property
+    def compatibility_table(self) -> Table:
+        """Encodings × attentions."""
+        return compatibility_table(self.setting)
+
+    @cached_property
+    def failure_table(self) -> Table:
+        """Cells without a result."""
+        return failure_table(self.setting)
+
+    @cached_property
     def data_table(self) -> Table:
         """What it was trained on."""
         return data_table(self.setting)
@@ -88,22 +108,59 @@ class Part:
     def tables(self) -> list[Table]:
         """All tables with a row."""
         return _filled(
-            [*self.accuracy_tables, self.standing_table, *self.pair_tables, self.data_table]
+            [
+                *self.accuracy_tables,
+                self.standing_table,
+                *self.pair_tables,
+                self.published_table,
+                self.compatibility_table,
+                self.failure_table,
+                self.data_table,
+            ]
         )
 
 
-def _filled(tables: Iterable[Table]) -> list[Table]:
-    return [table for table in tables if table.rows]
-
-
 class Analysis:
-    """A study and its parts."""
+    """A study, its parts and its profiles."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.parts = [Part(setting) for setting in study.settings]
 
+    @cached_property
+    def profiles(self) -> list[Profile]:
+        """Cost curves over lengths."""
+        return profiles(self.study.profiles)
+
+    @cached_property
+    def cost_tables(self) -> dict[int, list[Table]]:
+        """Speed, memory and scaling of each profile, by its place."""
+        return {
+            at: [cost_table(p, "seconds"), cost_table(p, "memory"), scaling_table(p)]
+            for at, p in enumerate(self.profiles)
+        }
+
+    @cached_property
+    def leaderboard_table(self) -> Table:
+        """The LRA paper's own table."""
+        return leaderboard_table()
+
+    @cached_property
+    def environment_table(self) -> Table:
+        """Where the records were made."""
+        return environment_table([*self.study.records, *self.study.profiles])
+
+    @property
+    def shared_tables(self) -> list[Table]:
+        """Tables that belong to no setting."""
+        costs = [table for tables in self.cost_tables.values() for table in tables]
+        return _filled([*costs, self.leaderboard_table, self.environment_table])
+
     @property
     def tables(self) -> list[Table]:
-        """All tables of all parts."""
-        return [table for part in self.parts for table in part.tables]
+        """All tables."""
+        return [table for part in self.parts for table in part.tables] + self.shared_tables
+
+
+def _filled(tables: Iterable[Table]) -> list[Table]:
+    return [table for table in tables if table.rows]

@@ -8,7 +8,7 @@ import numpy as np
 
 from lra_bench.report.entries import Column, Entry, Setting
 
-MOST_POINTS = 60
+MOST_POINTS = 40
 
 
 @dataclass(frozen=True)

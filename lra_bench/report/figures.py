@@ -183,12 +183,20 @@ def _label_points(figure: Figure, ax: Axes, points: Sequence[Point], largest: fl
         ],
         [(box.width, box.height) for box in extents],
         Box(frame.x0, frame.y0, frame.x1, frame.y1),
+        [_error_bar(ax, point) for point in ordered],
     )
     for label, place, (x, y) in zip(drawn, places, pixels, strict=True):
         if place is None:
             label.remove()
         else:
             label.set_position(((place.left - x) / scale, (place.bottom - y) / scale))
+
+
+def _error_bar(ax: Axes, point: Point) -> Box:
+    """Where the point's interval is drawn, in pixels."""
+    x, low = ax.transData.transform((point.speed, 100 * point.interval.low))
+    _, high = ax.transData.transform((point.speed, 100 * point.interval.high))
+    return Box(float(x) - 1, float(low), float(x) + 1, float(high))
 
 
 def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Path]:

@@ -42,6 +42,7 @@ def place_labels(
     points: Sequence[tuple[float, float, float]],
     sizes: Sequence[tuple[float, float]],
     bounds: Box,
+    lines: Sequence[Box] = (),
 ) -> list[Box | None]:
     """Where each label goes; None where every place is taken.
 
@@ -49,21 +50,19 @@ def place_labels(
         points: x, y and radius of each marker, in pixels, the most important first.
         sizes: width and height of each label.
         bounds: what the labels must stay within.
+        lines: what they had better not cover, such as error bars.
     """
     markers = [Box(x - r, y - r, x + r, y + r) for x, y, r in points]
     placed: list[Box | None] = []
     for (x, y, radius), size in zip(points, sizes, strict=True):
         taken = [*markers, *(box for box in placed if box is not None)]
-        placed.append(
-            next(
-                (
-                    box
-                    for box in _candidates(x, y, radius, size)
-                    if box.inside(bounds) and not any(box.overlaps(other) for other in taken)
-                ),
-                None,
-            )
-        )
+        free = [
+            box
+            for box in _candidates(x, y, radius, size)
+            if box.inside(bounds) and not any(box.overlaps(other) for other in taken)
+        ]
+        clear = (box for box in free if not any(box.overlaps(line) for line in lines))
+        placed.append(next(clear, free[0] if free else None))
     return placed
 
 

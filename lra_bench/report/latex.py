@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lra_bench.report.tables import Cell, Table
+from lra_bench.report.tables.table import Cell, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -48,7 +48,7 @@ def _character(character: str) -> str:
 
 def latex_table(table: Table) -> str:
     """A `table` environment; needs \\usepackage{booktabs} and [T1]{fontenc}."""
-    alignment = "l" + "r" * (len(table.header) - 1)
+    alignment = "".join("l" if words else "r" for words in table.words)
     notes = " ".join(escape(note) for note in table.notes)
     return "\n".join(
         [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lra_bench.report.analysis import Analysis
 from lra_bench.report.summary import summarise
-from lra_bench.report.tables import Cell, Table
+from lra_bench.report.tables.table import Cell, Table
 
 # Everything that Markdown or the HTML inside it could take for a mark.
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
@@ -25,7 +25,7 @@ def markdown_table(table: Table) -> str:
         f"**{escape(table.title)}**",
         "",
         _row([escape(name) for name in table.header]),
-        _row(["---", *["---:"] * (len(table.header) - 1)]),
+        _row(["---" if words else "---:" for words in table.words]),
         *(_row([_cell(cell) for cell in row]) for row in table.rows),
     ]
     notes = [f"- {escape(note)}" for note in table.notes]
@@ -65,4 +65,5 @@ def markdown_report(
             for path in figures[part.setting.slug]
             if path.suffix == ".svg"
         ]
+    lines += ["## Across settings", "", *map(markdown_table, analysis.shared_tables)]
     return "\n".join(lines)

@@ -2,18 +2,184 @@
 
 from __future__ import annotations
 
-from lra_bench.report.analysis import Analysis
-from lra_bench.report.summary import summarise
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+from lra_bench import __version__
+from lra_bench.report import text
+from lra_bench.report.analysis import Analysis, Part
+from lra_bench.report.charts import (
+    Chart,
+    all_curves_charts,
+    all_quality_speed_charts,
+    cost_chart,
+)
+from lra_bench.report.palette import Style, encoding_styles, filled
+from lra_bench.report.payload import pack_records, packed
+from lra_bench.report.standing import average_title
+from lra_bench.report.summary import Finding, summarise
+from lra_bench.report.tables.table import Table
+from lra_bench.report.vega import still_svg, vega_script
+
+# Attentions whose learning curves share a plot; with more, the reader picks one at a time.
+_TOGETHER = 2
 
 
-def render_page(analysis: Analysis) -> str:
-    """The report as one HTML document that needs nothing else."""
-    from jinja2 import Environment, PackageLoader
+@dataclass(frozen=True)
+class Tile:
+    """A figure that a reader wants first."""
+
+    value: str
+    name: str
+
+
+class PagePart:
+    """One setting as the page shows it."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.setting = part.setting
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """The summary in words."""
+        return summarise(self.part)
+
+    @property
+    def first_attention(self) -> str:
+        """The attention whose curves are shown at first; empty for all of them."""
+        attentions = self.setting.attentions
+        return "" if len(attentions) <= _TOGETHER else attentions[0]
+
+    @cached_property
+    def planes(self) -> list[Chart]:
+        """Quality–speed plots."""
+        return all_quality_speed_charts(self.part, average_title(self.setting))
+
+    @cached_property
+    def curves(self) -> list[Chart]:
+        """Learning curves."""
+        return all_curves_charts(self.part, self.first_attention)
+
+    @property
+    def legend(self) -> list[dict[str, str]]:
+        """Marker of each encoding."""
+        styles = encoding_styles(self.setting.encodings)
+        ran = {encoding for _, encoding in self.setting.methods}
+        return _encoding_legend(styles, ran)
+
+    @property
+    def attentions(self) -> list[dict[str, Any]]:
+        """Fill of each attention's markers."""
+        names = self.setting.attentions
+        ran = {attention for attention, _ in self.setting.methods}
+        return [item for item in _attention_legend(names) if item["name"] in ran]
+
+    @cached_property
+    def tiles(self) -> list[Tile]:
+        """Key figures."""
+        setting = self.setting
+        runs = setting.runs
+        planned = len(runs) + sum(
+            len(entry.failures) + len(entry.missing)
+            for entry in setting.entries.values()
+            if entry.invalid is None
+        )
+        seconds = sum(run.time.total for run in runs if run.time is not None)
+        found = [
+            Tile(f"{len(runs):,}" + (f" / {planned:,}" if planned > len(runs) else ""), "runs"),
+            Tile(str(len(setting.columns)), "tasks"),
+            Tile(f"{len(setting.encodings)} × {len(setting.attentions)}", "encodings × attentions"),
+            Tile(str(len({run.identity.seed for run in runs})), "seeds"),
+        ]
+        if seconds:
+            found.append(Tile(text.duration(seconds), "of computing"))
+        return found
+
+
+@dataclass(frozen=True)
+class CostSection:
+    """Cost against length of one profile."""
+
+    title: str
+    charts: list[Chart]
+    tables: list[Table]
+    legend: list[dict[str, str]]
+    attentions: list[dict[str, Any]]
+
+
+def render_page(analysis: Analysis, refresh: float | None = None) -> str:
+    """The report as one HTML document that needs nothing else.
+
+    Args:
+        analysis: what to show.
+        refresh: seconds after which the page loads itself again, while a study runs.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("lra_bench.report"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
-    return environment.get_template("page.html").render(analysis=analysis, summarise=summarise)
+    parts = [PagePart(part) for part in analysis.parts]
+    costs = _cost_sections(analysis)
+    charts = [chart for part in parts for chart in (*part.planes, *part.curves)]
+    charts += [chart for section in costs for chart in section.charts]
+    records = [*analysis.study.records, *analysis.study.profiles]
+    payload = pack_records(records)
+    return environment.get_template("page.html").render(
+        analysis=analysis,
+        parts=parts,
+        costs=costs,
+        records=records,
+        newest=max((record.created for record in records), default=""),
+        version=__version__,
+        refresh=refresh,
+        payload=payload,
+        still=lambda chart: Markup(still_svg(chart)),
+        specs=packed(json.dumps({chart.slug: chart.spec for chart in charts})),
+        style=Markup(_template("page.css")),
+        script=Markup(_template("page.js")),
+        vega=Markup(vega_script().replace("</script", "<\\/script")),
+        text=text,
+    )
+
+
+def _cost_sections(analysis: Analysis) -> list[CostSection]:
+    return [
+        CostSection(
+            f"{profile.protocol}, {profile.task}, batch {profile.batch}, on {profile.machine}",
+            [
+                cost_chart(profile, f"cost-{at}-{quantity}", quantity)
+                for quantity in ("seconds", "memory")
+                if any(curve.series(quantity) for curve in profile.curves)
+            ],
+            analysis.cost_tables[at],
+            _encoding_legend(encoding_styles(profile.encodings), set(profile.encodings)),
+            _attention_legend(profile.attentions),
+        )
+        for at, profile in enumerate(analysis.profiles)
+    ]
+
+
+def _encoding_legend(styles: dict[str, Style], shown: set[str]) -> list[dict[str, str]]:
+    return [
+        {"name": name, "colour": style.colour, "shape": style.shape.vega}
+        for name, style in styles.items()
+        if name in shown
+    ]
+
+
+def _attention_legend(names: list[str]) -> list[dict[str, Any]]:
+    return [{"name": name, "filled": filled(name, names)} for name in names]
+
+
+def _template(name: str) -> str:
+    return files("lra_bench.report").joinpath("templates", name).read_text(encoding="utf-8")

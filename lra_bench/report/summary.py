@@ -31,14 +31,14 @@ def summarise(part: Part) -> list[Finding]:
     setting = part.setting
     found = [
         Finding("What was run", _run(setting)),
-        Finding("The data", _data(setting)),
-        Finding("Learning at all", _above_chance(setting)),
         *(
             Finding(f"Encodings under {name} attention", _encodings(part, name))
             for name in part.pairs
         ),
         Finding("Quality and speed", _quality_speed(part)),
         Finding("Cost", _cost(setting)),
+        Finding("Learning at all", _above_chance(setting)),
+        Finding("The data", _data(setting)),
         Finding("What this does not show", _limits(setting)),
     ]
     return [finding for finding in found if finding.text]
@@ -77,13 +77,13 @@ def _data(setting: Setting) -> str:
             "they say nothing of the benchmark."
         )
     substitutes = [
-        f"{column.title} was trained on {column.dataset}, which is not the benchmark's data"
+        f"{column.title} on {column.dataset}"
         for column in setting.columns
         if column.dataset and not column.is_lra_data
     ]
     if not substitutes:
         return "All data are real and the benchmark's own."
-    return f"All data are real, but {text.listed(substitutes)}."
+    return f"All data are real, but not all are the benchmark's own: {text.listed(substitutes)}."
 
 
 def _above_chance(setting: Setting) -> str:
@@ -168,9 +168,12 @@ def _standing(standing: Standing) -> str:
 
 def _quality_speed(part: Part) -> str:
     points = part.average
-    where = f"On the {average_title(part.setting)}" if points else ""
     if not points:
         return ""
+    title = average_title(part.setting)
+    where = (
+        f"On the {title[0].lower()}{title[1:]}" if title.startswith("Mean") else f"On the {title}"
+    )
     front = sorted((p for p in points if p.on_front), key=lambda p: -p.speed)
     told = [f"{p.name} ({_share(p.front_probability)})" for p in front]
     words = f"{where}, the front of methods that none betters in both is {text.listed(told)}"

@@ -61,12 +61,18 @@ def duration(seconds: float) -> str:
 
 def p_value(p: float) -> str:
     """`p = 0.03`, `p < 0.001`."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    shown = small_p(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
+def small_p(p: float) -> str:
+    """`0.03`, `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def ratio(value: float) -> str:
     """A factor: `1.4×`, `23×`."""
-    return f"{value:.0f}×" if value >= 9.95 else f"{value:.2g}×"
+    return f"{value:.0f}×" if value >= 9.95 else f"{value:.1f}×" if value >= 1 else f"{value:.2f}×"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -79,6 +85,11 @@ def listed(names: Sequence[str]) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 task`, `5 tasks`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def unbroken(words: str) -> str:
+    """Percentages that do not part from their sign at the end of a line."""
+    return words.replace(" %", "\u00a0%")
 
 
 def shorten(text: str, width: int) -> str:
@@ -98,3 +109,8 @@ def slug(name: str) -> str:
     """A name made safe for files and anchors; a changed one gets a hash, so none are confused."""
     safe = "".join(c if c.isalnum() and c.isascii() else "-" for c in name)[:40]
     return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def visible(log: str) -> str:
+    """Text of many lines: ends of lines and tabs kept, other control characters made visible."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in log)

@@ -1,12 +1,11 @@
-"""The report's tables, before they become HTML, Markdown, LaTeX or plain text."""
+"""Accuracies: encodings × tasks under one attention, and how all methods stand."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from lra_bench.report import text
-from lra_bench.report.comparison import Pair, level_with_best
+from lra_bench.report.comparison import level_with_best
 from lra_bench.report.entries import Entry, Setting
 from lra_bench.report.standing import (
     Standing,
@@ -14,46 +13,7 @@ from lra_bench.report.standing import (
     no_average,
     not_lra_average,
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a table.
-
-    Attributes:
-        text: what stands there.
-        value: what it sorts by; None sorts last.
-        interval: a second, quieter line, such as `[61.2, 65.0]`.
-        detail: the whole story, for hovering and for the notes.
-        mark: `best`, `second` or nothing.
-        level: it can't be told from the best.
-        hole: why there is no number: `missing`, `invalid`, `diverged`, …; else empty.
-    """
-
-    text: str
-    value: float | str | None = None
-    interval: str = ""
-    detail: str = ""
-    mark: str = ""
-    level: bool = False
-    hole: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under a header; the first column names the row."""
-
-    slug: str
-    title: str
-    header: list[str]
-    rows: list[list[Cell]]
-    notes: list[str] = field(default_factory=list)
-    numeric: bool = True
-
-
-def label(name: str) -> Cell:
-    """A name as a cell."""
-    return Cell(text.one_line(name), value=name)
+from lra_bench.report.tables.table import Cell, Table, label
 
 
 def accuracy_table(setting: Setting, attention: str, found: Sequence[Standing]) -> Table:
@@ -111,30 +71,14 @@ def _accuracy_cell(entry: Entry, setting: Setting, level: set[str]) -> Cell:
         + (f"; {text.plural(len(entry.failures), 'failed run')}" if entry.failures else ""),
         mark=_mark(sample.mean, means),
         level=entry.encoding in level and len(means) > 1,
+        shade=(sample.mean - means[-1]) / (means[0] - means[-1]) if means[0] > means[-1] else None,
+        runs={
+            "Task": entry.column.task,
+            "Attention": entry.attention,
+            "Encoding": entry.encoding,
+            "Protocol": setting.protocol,
+        },
     )
-
-
-def _average_cell(standing: Standing | None, others: Sequence[Standing]) -> Cell:
-    if standing is None or standing.average is None or standing.average_interval is None:
-        done = "none" if standing is None else f"{standing.done} of {standing.columns}"
-        return Cell("—", detail=f"no average: {done} of the tasks done", hole="missing")
-    means = sorted((o.average for o in others if o.average is not None), reverse=True)
-    return Cell(
-        text.percent(standing.average),
-        value=standing.average,
-        interval=text.percent_interval(standing.average_interval),
-        detail=f"mean over tasks, 95 % interval {text.percent_interval(standing.average_interval)}",
-        mark=_mark(standing.average, means),
-    )
-
-
-def _mark(value: float, means: Sequence[float]) -> str:
-    """`best` or `second` among means in falling order; ties share a mark."""
-    if len(means) < 2:
-        return ""
-    if value == means[0]:
-        return "best"
-    return "second" if value == next((m for m in means if m < means[0]), None) else ""
 
 
 def _seed_notes(setting: Setting, attention: str) -> list[str]:
@@ -218,6 +162,20 @@ def standing_table(setting: Setting, found: Sequence[Standing]) -> Table:
     )
 
 
+def _average_cell(standing: Standing | None, others: Sequence[Standing]) -> Cell:
+    if standing is None or standing.average is None or standing.average_interval is None:
+        done = "none" if standing is None else f"{standing.done} of {standing.columns}"
+        return Cell("—", detail=f"no average: {done} of the tasks done", hole="missing")
+    means = sorted((o.average for o in others if o.average is not None), reverse=True)
+    return Cell(
+        text.percent(standing.average),
+        value=standing.average,
+        interval=text.percent_interval(standing.average_interval),
+        detail=f"mean over tasks, 95 % interval {text.percent_interval(standing.average_interval)}",
+        mark=_mark(standing.average, means),
+    )
+
+
 def _rank_cell(standing: Standing) -> Cell:
     if standing.rank is None or standing.rank_interval is None:
         return Cell("—", hole="missing")
@@ -229,60 +187,10 @@ def _rank_cell(standing: Standing) -> Cell:
     )
 
 
-def pair_table(setting: Setting, attention: str, pairs: Sequence[Pair]) -> Table:
-    """Pairs of encodings: probability of improvement, the most certain first."""
-    ordered = sorted(pairs, key=lambda p: (p.adjusted, -p.improvement.probability))
-    return Table(
-        f"pairs-{setting.slug}-{text.slug(attention)}",
-        f"Probability of improvement, {attention} attention, {setting.title}",
-        ["Encoding", "Against", "P(better)", "95 % interval", "p (Holm)", "Tasks", "Verdict"],
-        [_pair_row(pair) for pair in ordered],
-        [
-            "P(better): probability that a run with the first beats one with the second, averaged "
-            "over tasks (Agarwal et al. 2021). p: exact permutation test within tasks, corrected "
-            "over all pairs of this table (Holm 1979); the intervals are not corrected."
-        ],
-    )
-
-
-def _pair_row(pair: Pair) -> list[Cell]:
-    found = pair.improvement
-    return [
-        label(pair.first),
-        label(pair.second),
-        Cell(f"{found.probability:.2f}", value=found.probability),
-        Cell(
-            f"[{found.interval.low:.2f}, {found.interval.high:.2f}]",
-            value=found.interval.low,
-        ),
-        Cell(f"{pair.adjusted:.2g}", value=-pair.adjusted),
-        Cell(str(found.tasks), value=found.tasks),
-        Cell("better" if pair.separates else "can't be told apart", value=pair.separates),
-    ]
-
-
-def data_table(setting: Setting) -> Table:
-    """What each column was trained and tested on."""
-    rows = []
-    for column in setting.columns:
-        data = next((e.runs[0].data for e in setting.column(column) if e.runs), None)
-        if data is None:
-            continue
-        rows.append(
-            [
-                label(column.title),
-                label(data.dataset),
-                Cell("SYNTHETIC" if data.synthetic else f"real ({data.source})"),
-                Cell(f"{data.train:,}", value=data.train),
-                Cell(f"{data.validation:,}", value=data.validation),
-                Cell(f"{data.test:,}", value=data.test),
-                Cell(f"{data.test_mean_length:,.0f}", value=data.test_mean_length),
-                Cell(data.fingerprint.removeprefix("sha256:")[:12], detail=data.fingerprint),
-            ]
-        )
-    return Table(
-        f"data-{setting.slug}",
-        f"Data, {setting.title}",
-        ["Task", "Dataset", "Kind", "Train", "Validation", "Test", "Mean length", "Fingerprint"],
-        rows,
-    )
+def _mark(value: float, means: Sequence[float]) -> str:
+    """`best` or `second` among means in falling order; ties share a mark."""
+    if len(means) < 2:
+        return ""
+    if value == means[0]:
+        return "best"
+    return "second" if value == next((m for m in means if m < means[0]), None) else ""

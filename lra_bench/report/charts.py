@@ -1,0 +1,690 @@
+"""The page's plots as Vega specifications (https://vega.github.io/vega).
+
+The page draws them as SVG in the browser; the same specifications, drawn beforehand, are what a
+reader without scripts sees. Every mark carries `tip`, the lines shown when it is pointed at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lra_bench.report import text
+from lra_bench.report.analysis import Part
+from lra_bench.report.curves import Curve
+from lra_bench.report.efficiency import CostCurve, Profile
+from lra_bench.report.entries import Column, Setting
+from lra_bench.report.facts import chance_level
+from lra_bench.report.labels import Box, place_labels
+from lra_bench.report.palette import Style, dash, encoding_styles, filled
+from lra_bench.report.standing import Point
+
+Spec = dict[str, Any]
+
+WIDTH = 560
+_SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+_LABEL_LENGTH = 34
+_MARKED_POINTS = 7  # markers on a curve; all of its points can be pointed at
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot of the page.
+
+    Attributes:
+        slug: its id.
+        title: its caption.
+        description: what it shows, for those who don't see it.
+        spec: the Vega specification.
+        still: the one to draw beforehand, where it is another: Vega places labels with a canvas,
+            which only a browser has.
+    """
+
+    slug: str
+    title: str
+    description: str
+    spec: Spec
+    still: Spec | None = None
+
+
+def quality_speed_chart(
+    setting: Setting,
+    slug: str,
+    title: str,
+    points: Sequence[Point],
+    chance: float | None,
+    height: int,
+) -> Chart:
+    """Accuracy against training speed: intervals, memory as size, the Pareto front."""
+    styles = encoding_styles(setting.encodings)
+    largest = max((point.memory or 0.0 for point in points), default=0.0)
+    values = [_point(point, setting, styles[point.encoding], largest) for point in points]
+    front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
+    lows, highs = [v["lo"] for v in values], [v["hi"] for v in values]
+    near = chance is not None and min(lows) - 100 * chance < max(highs) - min(lows) + 2
+    spec = _frame(title, height)
+    spec["data"] = [
+        {"name": "points", "values": values, "transform": [_SHOWN]},
+        {"name": "front", "values": [{"x": p.speed, "y": 100 * p.quality} for p in front]},
+        {
+            "name": "chance",
+            "values": [{"y": 100 * chance}] if chance is not None and near else [],
+        },
+    ]
+    spec["scales"] = [
+        {
+            "name": "x",
+            "type": "log",
+            "domain": _widened([p.speed for p in points]),
+            "range": "width",
+        },
+        {
+            "name": "y",
+            "domain": _padded([*lows, *highs, *([100 * chance] if chance and near else [])]),
+            "range": "height",
+            "zero": False,
+        },
+    ]
+    spec["axes"] = _axes(
+        "training examples/s, full-length input",
+        "test accuracy, %",
+        _log_ticks(spec["scales"][0]["domain"]),
+    )
+    spec["marks"] = [
+        *_CHANCE,
+        {
+            "type": "line",
+            "name": "front-line",
+            "interactive": False,
+            "aria": False,
+            "from": {"data": "front"},
+            "encode": {
+                "enter": {
+                    "x": _field("x"),
+                    "y": _field("y"),
+                    "interpolate": {"value": "step-before"},
+                    "stroke": {"value": "#8a8f94"},
+                    "strokeWidth": {"value": 1.5},
+                    "strokeDash": {"value": [1, 3]},
+                    "strokeCap": {"value": "round"},
+                }
+            },
+        },
+        {
+            "type": "rule",
+            "name": "intervals",
+            "interactive": False,
+            "aria": False,
+            "from": {"data": "points"},
+            "encode": {
+                "update": {
+                    "x": _field("x"),
+                    "y": _field("lo"),
+                    "y2": _field("hi"),
+                    "stroke": {"field": "c"},
+                    "strokeWidth": {"value": 1.5},
+                    "strokeOpacity": {"value": 0.75},
+                }
+            },
+        },
+        {
+            "type": "symbol",
+            "name": "markers",
+            "from": {"data": "points"},
+            "encode": {
+                "update": {
+                    "x": _field("x"),
+                    "y": _field("y"),
+                    "size": {"field": "size"},
+                    **_marker("datum.tip"),
+                    "strokeWidth": {"value": 2},
+                },
+                "hover": {"strokeWidth": {"value": 4}},
+            },
+        },
+        {
+            "type": "text",
+            "name": "labels",
+            "interactive": False,
+            "aria": False,
+            "from": {"data": "markers"},
+            "encode": {
+                "enter": {
+                    "text": {"field": "datum.name"},
+                    "fontSize": {"value": 11},
+                    "font": {"value": _SANS},
+                    "fill": {"value": "#4a4f55"},
+                }
+            },
+            "transform": [
+                {
+                    "type": "label",
+                    "size": {"signal": "[width, height]"},
+                    "anchor": [*_ANCHORS, *_ANCHORS],
+                    "offset": [3] * len(_ANCHORS) + [11] * len(_ANCHORS),
+                    "avoidMarks": ["intervals", "front-line"],
+                    "padding": 0,
+                    "sort": {"field": "datum.front", "order": "descending"},
+                }
+            ],
+        },
+    ]
+    best = max(points, key=lambda p: p.quality)
+    fastest = max(points, key=lambda p: p.speed)
+    return Chart(
+        slug,
+        title,
+        f"Accuracy against training speed of {len(points)} methods, {title}. Most accurate: "
+        f"{text.one_line(best.name)}, {text.percent(best.quality)} %. Fastest: "
+        f"{text.one_line(fastest.name)}, {text.rate(fastest.speed)} examples/s.",
+        spec,
+        _with_placed_labels(spec, values, height),
+    )
+
+
+def _with_placed_labels(spec: Spec, values: Sequence[Spec], height: int) -> Spec:
+    """The same plot with its labels placed here, for the size it is drawn in."""
+    width = WIDTH - 60  # what the axis takes
+    x_scale, y_scale = spec["scales"]
+    (left, right), (bottom, top) = x_scale["domain"], y_scale["domain"]
+    ordered = sorted(values, key=lambda v: -v["front"])
+
+    def across(value: float) -> float:
+        return width * math.log(value / left) / math.log(right / left)
+
+    def up(value: float) -> float:
+        return height * (value - bottom) / (top - bottom)
+
+    bars = [(across(v["x"]), up(v["lo"]), up(v["hi"])) for v in ordered]
+    places = place_labels(
+        [(across(v["x"]), up(v["y"]), math.sqrt(v["size"] / math.pi) + 1) for v in ordered],
+        [(6.2 * len(v["name"]), 12.0) for v in ordered],
+        Box(0, 0, width, height),
+        [Box(x - 1, low, x + 1, high) for x, low, high in bars],
+    )
+    labels = [
+        {"text": v["name"], "x": box.left, "y": height - box.bottom - 2.5}
+        for v, box in zip(ordered, places, strict=True)
+        if box is not None
+    ]
+    mark = {
+        "type": "text",
+        "from": {"data": "placed"},
+        "encode": {
+            "enter": {
+                **{name: {"field": name} for name in ("x", "y", "text")},
+                "fontSize": {"value": 11},
+                "font": {"value": _SANS},
+                "fill": {"value": "#4a4f55"},
+            }
+        },
+    }
+    return {
+        **spec,
+        "width": width,
+        "autosize": "pad",
+        "data": [*spec["data"], {"name": "placed", "values": labels}],
+        "marks": [*spec["marks"][:-1], mark],
+    }
+
+
+def _point(point: Point, setting: Setting, style: Style, largest: float) -> Spec:
+    name = text.shorten(text.one_line(point.name), _LABEL_LENGTH)
+    low, high = point.interval.low, point.interval.high
+    share = (point.memory or 0.0) / largest if largest else 0.0
+    tip = [
+        ["", text.one_line(point.name)],
+        [
+            "accuracy",
+            f"{text.percent(point.quality)} %, 95 % {text.percent_interval(point.interval)}",
+        ],
+        ["training", f"{text.rate(point.speed)} examples/s"],
+    ]
+    if point.memory is not None:
+        tip.append(["peak memory", text.memory(point.memory)])
+    tip.append(["on the front in", f"{100 * point.front_probability:.0f} % of redraws"])
+    return {
+        "a": point.attention,
+        "e": point.encoding,
+        "name": name,
+        "x": point.speed,
+        "y": 100 * point.quality,
+        "lo": 100 * low,
+        "hi": 100 * high,
+        "size": 60 + 340 * share,
+        "front": int(point.on_front),
+        **_style(style, filled(point.attention, setting.attentions)),
+        "tip": tip,
+    }
+
+
+def curves_chart(
+    setting: Setting, slug: str, column: Column, curves: dict[str, list[Curve]], first: str
+) -> Chart:
+    """Validation accuracy against step; line: mean over seeds, band: their range."""
+    styles = encoding_styles(setting.encodings)
+    found = [curve for of_attention in curves.values() for curve in of_attention]
+    spec = _frame(f"Learning curves, {column.title}", 230, first)
+    spec["data"] = [
+        {
+            "name": "curves",
+            "values": [
+                _curve(number, curve, styles[curve.encoding], setting)
+                for number, curve in enumerate(found)
+            ],
+        },
+        {
+            "name": "points",
+            "values": [row for number, curve in enumerate(found) for row in _steps(number, curve)],
+            "transform": [_CURVE_OF_POINT, _SHOWN, _PICKED],
+        },
+    ]
+    spec["scales"] = [
+        {"name": "x", "domain": {"data": "points", "field": "x"}, "range": "width"},
+        {
+            "name": "y",
+            "domain": {"data": "points", "fields": ["lo", "hi"]},
+            "range": "height",
+            "nice": True,
+            "zero": False,
+        },
+    ]
+    spec["axes"] = _axes("step", "validation accuracy, %")
+    spec["marks"] = [_lines(_CURVE_TIP, [_BAND])]
+    runs = sum(curve.runs for curve in found)
+    return Chart(
+        slug,
+        column.title,
+        f"Validation accuracy against training step on {column.title}, {runs} runs. The final "
+        "accuracies are in the tables above.",
+        spec,
+        _as_still(spec),
+    )
+
+
+def _curve(number: int, curve: Curve, style: Style, setting: Setting) -> Spec:
+    return {
+        "k": number,
+        "a": curve.attention,
+        "e": curve.encoding,
+        "name": text.one_line(f"{curve.encoding} · {curve.attention}"),
+        "runs": curve.runs,
+        "dash": list(dash(curve.attention, setting.attentions)),
+        **_style(style, filled(curve.attention, setting.attentions)),
+    }
+
+
+def _steps(number: int, curve: Curve) -> list[Spec]:
+    """Points of a curve in short, as there may be very many; `m` marks those with a marker."""
+    every = max(1, len(curve.steps) // _MARKED_POINTS)
+    return [
+        {
+            "k": number,
+            "x": step,
+            "y": round(100 * mean, 1),
+            "lo": round(100 * low, 1),
+            "hi": round(100 * high, 1),
+            **({"m": 1} if at % every == 0 or at == len(curve.steps) - 1 else {}),
+        }
+        for at, (step, mean, low, high) in enumerate(
+            zip(curve.steps, curve.mean, curve.low, curve.high, strict=True)
+        )
+    ]
+
+
+def cost_chart(profile: Profile, slug: str, quantity: str) -> Chart:
+    """Seconds or memory of a training example against length, both axes logarithmic."""
+    attentions = profile.attentions
+    styles = encoding_styles(profile.encodings)
+    values = [
+        value
+        for curve in profile.curves
+        for value in _costs(curve, quantity, styles[curve.encoding], attentions)
+    ]
+    title = "Time per training example" if quantity == "seconds" else "Peak memory of training"
+    unit = "milliseconds" if quantity == "seconds" else "MiB"
+    spec = _frame(title, 320)
+    spec["data"] = [{"name": "points", "values": values, "transform": [_SHOWN]}]
+    spec["scales"] = [
+        {
+            "name": "x",
+            "type": "log",
+            "base": 2,
+            "domain": [min(profile.lengths) / 1.15, max(profile.lengths) * 1.15],
+            "range": "width",
+        },
+        {
+            "name": "y",
+            "type": "log",
+            "domain": _widened([v["y"] for v in values]),
+            "range": "height",
+        },
+    ]
+    spec["axes"] = _axes(
+        "length in tokens",
+        f"{title.lower()}, {unit}",
+        profile.lengths,
+        _log_ticks(spec["scales"][1]["domain"]),
+    )
+    spec["marks"] = [_lines("datum.tip", [])]
+    return Chart(
+        slug,
+        title,
+        f"{title} against input length for {len(profile.curves)} methods; the table below gives "
+        "the numbers.",
+        spec,
+    )
+
+
+def _costs(curve: CostCurve, quantity: str, style: Style, attentions: Sequence[str]) -> list[Spec]:
+    law = curve.exponent(quantity)
+    rows = []
+    for length, value in curve.series(quantity):
+        shown = f"{1000 * value:.3g} ms" if quantity == "seconds" else text.memory(value)
+        tip = [["", text.one_line(curve.name)], ["length", f"{length:,}"], ["cost", shown]]
+        if law is not None:
+            tip.append(["fitted exponent", f"{law.exponent:.2f}"])
+        rows.append(
+            {
+                "a": curve.attention,
+                "e": curve.encoding,
+                "x": length,
+                "y": 1000 * value if quantity == "seconds" else value / 2**20,
+                "dash": list(dash(curve.attention, attentions)),
+                "m": 1,
+                **_style(style, filled(curve.attention, attentions)),
+                "tip": tip,
+            }
+        )
+    return rows
+
+
+def all_quality_speed_charts(part: Part, average_name: str) -> list[Chart]:
+    """The average first, then each task."""
+    setting = part.setting
+    charts = []
+    if part.average:
+        charts.append(
+            quality_speed_chart(
+                setting, f"plane-{setting.slug}-mean", average_name, part.average, None, 400
+            )
+        )
+    for at, (column, points) in enumerate(part.points.items()):
+        if points:
+            charts.append(
+                quality_speed_chart(
+                    setting,
+                    f"plane-{setting.slug}-{at}",
+                    text.one_line(column.title),
+                    points,
+                    chance_level(column.task),
+                    270,
+                )
+            )
+    return charts
+
+
+def all_curves_charts(part: Part, first: str) -> list[Chart]:
+    """One chart for each column with curves; `first`: the attention shown at first."""
+    setting = part.setting
+    charts = []
+    for at, column in enumerate(setting.columns):
+        found = {a: columns[column] for a, columns in part.curves.items() if column in columns}
+        if found:
+            charts.append(
+                curves_chart(setting, f"curves-{setting.slug}-{at}", column, found, first)
+            )
+    return charts
+
+
+def _style(style: Style, solid: bool) -> Spec:
+    # Hollow markers are white here, and of the paper's colour where the page has a style sheet.
+    return {
+        "c": style.colour,
+        "s": style.shape.vega,
+        "fill": style.colour if solid else "white",
+    }
+
+
+def _frame(description: str, height: int, attention: str = "") -> Spec:
+    return {
+        "$schema": "https://vega.github.io/schema/vega/v6.json",
+        "description": description,
+        "width": WIDTH,
+        "height": height,
+        "padding": 4,
+        "autosize": {"type": "fit", "contains": "padding", "resize": True},
+        "signals": [
+            {"name": "hidden", "value": []},
+            {"name": "off", "value": []},
+            {"name": "attention", "value": attention},
+            {"name": "still", "value": False},
+        ],
+        "config": {
+            "font": _SANS,
+            "axis": {
+                "labelFontSize": 11,
+                "titleFontSize": 11,
+                "titleFontWeight": "normal",
+                "gridColor": "#e3e5e8",
+                "domainColor": "#b9bec4",
+                "tickColor": "#b9bec4",
+                "labelColor": "#4a4f55",
+                "titleColor": "#4a4f55",
+                "labelOverlap": True,
+            },
+        },
+    }
+
+
+def _axes(
+    x: str,
+    y: str,
+    x_ticks: Sequence[float] | None = None,
+    y_ticks: Sequence[float] | None = None,
+) -> list[Spec]:
+    bottom: Spec = {
+        "scale": "x",
+        "orient": "bottom",
+        "title": x,
+        "grid": True,
+        "tickCount": 6,
+        "format": "~s" if x_ticks is None else ",~g",
+        "titlePadding": 6,
+    }
+    if x_ticks is not None:
+        bottom["values"] = list(x_ticks)
+    left: Spec = {
+        "scale": "y",
+        "orient": "left",
+        "title": y,
+        "grid": True,
+        "domain": False,
+        "ticks": False,
+        "tickCount": 5,
+        "titlePadding": 8,
+    }
+    if y_ticks is not None:
+        left |= {"values": list(y_ticks), "format": ",~g"}
+    return [bottom, left]
+
+
+def _field(name: str) -> Spec:
+    return {"scale": "x" if name == "x" else "y", "field": name}
+
+
+def _widened(values: Sequence[float]) -> list[float]:
+    """A logarithmic domain with room for labels."""
+    room = math.log(max(values) / min(values)) * 0.12 + 0.25
+    return [min(values) * math.exp(-room), max(values) * math.exp(room)]
+
+
+def _log_ticks(domain: Sequence[float]) -> list[float]:
+    """1, 2, 5 of each decade, or the decades alone where there are many."""
+    low, high = domain
+    leads = (1, 2, 5) if high / low < 300 else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [lead * 10.0**decade for decade in decades for lead in leads]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def _padded(values: Sequence[float]) -> list[float]:
+    room = 0.06 * (max(values) - min(values)) + 0.5
+    return [max(0.0, min(values) - room), min(100.0, max(values) + room)]
+
+
+_SHOWN = {
+    "type": "filter",
+    "expr": "indexof(hidden, datum.e) < 0 && indexof(off, datum.a) < 0",
+}
+_PICKED = {"type": "filter", "expr": "attention == '' || datum.a == attention"}
+
+_ANCHORS = [
+    "right",
+    "top-right",
+    "bottom-right",
+    "top",
+    "bottom",
+    "left",
+    "top-left",
+    "bottom-left",
+]
+
+_CURVE_OF_POINT = {
+    "type": "lookup",
+    "from": "curves",
+    "key": "k",
+    "fields": ["k"],
+    "values": ["a", "e", "name", "runs", "dash", "c", "s", "fill"],
+}
+
+# Rows of a point's tip, written as Vega expressions: texts would be most of a large page.
+_CURVE_TIP = (
+    "[['', datum.name], ['step', format(datum.x, ',')], "
+    "['validation', format(datum.y, '.1f') + ' %'], "
+    "[datum.runs > 1 ? datum.runs + ' seeds' : '', datum.runs > 1 ? "
+    "format(datum.lo, '.1f') + '–' + format(datum.hi, '.1f') + ' %' : 'single run']]"
+)
+
+
+def _marker(tip: str) -> Spec:
+    """Looks of a marker, and what it tells: to the pointer and to a screen reader."""
+    return {
+        "shape": {"field": "s"},
+        "fill": {"field": "fill"},
+        "stroke": {"field": "c"},
+        "tooltip": {"signal": tip},
+        "description": {"signal": f"join(pluck({tip}, 1), ', ')"},
+    }
+
+
+_CHANCE = [
+    {
+        "type": "rule",
+        "interactive": False,
+        "aria": False,
+        "from": {"data": "chance"},
+        "encode": {
+            "update": {
+                "x": {"value": 0},
+                "x2": {"signal": "width"},
+                "y": _field("y"),
+                "stroke": {"value": "#8a8f94"},
+                "strokeDash": {"value": [4, 4]},
+            }
+        },
+    },
+    {
+        "type": "text",
+        "interactive": False,
+        "aria": False,
+        "from": {"data": "chance"},
+        "encode": {
+            "update": {
+                "x": {"signal": "width"},
+                "y": _field("y"),
+                "dy": {"value": -5},
+                "align": {"value": "right"},
+                "text": {"value": "guessing"},
+                "fontSize": {"value": 10},
+                "font": {"value": _SANS},
+                "fill": {"value": "#4a4f55"},
+            }
+        },
+    },
+]
+
+_BAND = {
+    "type": "area",
+    "interactive": False,
+    "aria": False,
+    "from": {"data": "curve"},
+    "encode": {
+        "update": {
+            "x": _field("x"),
+            "y": _field("lo"),
+            "y2": _field("hi"),
+            "fill": {"field": "c"},
+            "fillOpacity": {"value": 0.14},
+        }
+    },
+}
+
+
+def _lines(tip: str, below: list[Spec]) -> Spec:
+    """A line with markers for each curve; a drawing made beforehand leaves unseen markers out."""
+    return {
+        "type": "group",
+        "from": {"facet": {"name": "curve", "data": "points", "groupby": ["e", "a"]}},
+        "data": [
+            {
+                "name": "dots",
+                "source": "curve",
+                "transform": [{"type": "filter", "expr": "!still || datum.m"}],
+            }
+        ],
+        "marks": [*below, _LINE, _dots(tip)],
+    }
+
+
+def _as_still(spec: Spec) -> Spec:
+    return {**spec, "signals": [*spec["signals"][:-1], {"name": "still", "value": True}]}
+
+
+_LINE = {
+    "type": "line",
+    "interactive": False,
+    "aria": False,
+    "from": {"data": "curve"},
+    "encode": {
+        "update": {
+            "x": _field("x"),
+            "y": _field("y"),
+            "stroke": {"field": "c"},
+            "strokeWidth": {"value": 1.75},
+            "strokeDash": {"signal": "attention == '' ? datum.dash : [1, 0]"},
+            "strokeJoin": {"value": "round"},
+        }
+    },
+}
+
+
+def _dots(tip: str) -> Spec:
+    return {
+        "type": "symbol",
+        "name": "markers",
+        "from": {"data": "dots"},
+        "encode": {
+            "update": {
+                "x": _field("x"),
+                "y": _field("y"),
+                "size": {"value": 42},
+                "opacity": {"signal": "datum.m ? 1 : 0"},
+                "strokeWidth": {"value": 1.5},
+                **_marker(tip),
+            },
+            "hover": {"opacity": {"value": 1}, "strokeWidth": {"value": 3}},
+        },
+    }

@@ -1,0 +1,159 @@
+"""Cost against length, from profile records: tables, exponents and tipping points."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from lra_bench.report.entries import machine_of
+from lra_bench.report.statistics import PowerLaw, fit_power_law
+from lra_bench.results.record import Record
+
+REFERENCE = "softmax"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one training example costs at one length."""
+
+    length: int
+    seconds: float
+    inference_seconds: float
+    memory: float | None
+
+
+@dataclass(frozen=True)
+class CostCurve:
+    """One method's cost over lengths, shortest first."""
+
+    attention: str
+    encoding: str
+    costs: list[Cost]
+
+    @property
+    def name(self) -> str:
+        """Both names, as plots label it."""
+        return f"{self.encoding} · {self.attention}"
+
+    def at(self, length: int) -> Cost | None:
+        """The cost at a measured length."""
+        return next((cost for cost in self.costs if cost.length == length), None)
+
+    def series(self, quantity: str) -> list[tuple[int, float]]:
+        """(length, cost) where it was measured; quantity: `seconds` or `memory`."""
+        return [
+            (cost.length, value)
+            for cost in self.costs
+            if (value := getattr(cost, quantity)) is not None
+        ]
+
+    def exponent(self, quantity: str) -> PowerLaw | None:
+        """Fitted exponent of a quantity in the length."""
+        points = self.series(quantity)
+        return fit_power_law([n for n, _ in points], [cost for _, cost in points])
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Cost curves that may be compared: one machine, protocol, task and batch size."""
+
+    machine: str
+    protocol: str
+    task: str
+    batch: int
+    curves: list[CostCurve]
+
+    @property
+    def lengths(self) -> list[int]:
+        """All measured lengths."""
+        return sorted({cost.length for curve in self.curves for cost in curve.costs})
+
+    @property
+    def attentions(self) -> list[str]:
+        """Attentions in the order of the curves."""
+        return list(dict.fromkeys(curve.attention for curve in self.curves))
+
+    @property
+    def encodings(self) -> list[str]:
+        """Encodings in the order of the curves."""
+        return list(dict.fromkeys(curve.encoding for curve in self.curves))
+
+    def reference(self, curve: CostCurve) -> CostCurve | None:
+        """Softmax attention with the same encoding, else without one, else any."""
+        softmax = {c.encoding: c for c in self.curves if c.attention == REFERENCE}
+        return (
+            softmax.get(curve.encoding) or softmax.get("none") or next(iter(softmax.values()), None)
+        )
+
+
+def profiles(records: Sequence[Record]) -> list[Profile]:
+    """Group profile records; repeats of a measurement give their median."""
+    groups: dict[tuple[str, str, str, int], list[Record]] = defaultdict(list)
+    for record in records:
+        if record.status == "done" and record.throughput is not None:
+            who = record.identity
+            key = (machine_of(record) or "", who.protocol, who.task, record.throughput.batch)
+            groups[key].append(record)
+    return [Profile(*key, curves=_curves(members)) for key, members in sorted(groups.items())]
+
+
+def _curves(records: Sequence[Record]) -> list[CostCurve]:
+    methods: dict[tuple[str, str], dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        assert record.throughput is not None
+        method = (record.identity.attention, record.identity.encoding)
+        methods[method][record.throughput.length].append(record)
+    return [
+        CostCurve(*method, [_cost(length, found) for length, found in sorted(by_length.items())])
+        for method, by_length in sorted(methods.items(), key=lambda m: (m[0][0] != REFERENCE, m[0]))
+    ]
+
+
+def _cost(length: int, records: Sequence[Record]) -> Cost:
+    speeds = [r.throughput for r in records if r.throughput is not None]
+    peaks = [r.memory.peak_bytes for r in records if r.memory is not None]
+    return Cost(
+        length,
+        median(1 / s.train_examples_per_second for s in speeds),
+        median(1 / s.inference_examples_per_second for s in speeds),
+        median(peaks) if peaks else None,
+    )
+
+
+@dataclass(frozen=True)
+class TippingPoint:
+    """From which length on a method costs less than softmax attention.
+
+    Attributes:
+        length: interpolated between measured lengths; None where it is outside them.
+        outside: `below` the shortest or `above` the longest measured length; else empty.
+    """
+
+    length: float | None
+    outside: str = ""
+
+
+def tipping_point(
+    curve: Sequence[tuple[int, float]], reference: Sequence[tuple[int, float]]
+) -> TippingPoint | None:
+    """The length from which the curve stays below the reference, on log–log lines between points.
+
+    None where the two share fewer than two lengths. Nothing is extrapolated.
+    """
+    own, other = dict(curve), dict(reference)
+    lengths = sorted(set(own) & set(other))
+    if len(lengths) < 2:
+        return None
+    gaps = [math.log(own[n] / other[n]) for n in lengths]
+    if gaps[-1] >= 0:
+        return TippingPoint(None, "above")
+    worse = [at for at, gap in enumerate(gaps) if gap >= 0]
+    if not worse:
+        return TippingPoint(None, "below")
+    at = worse[-1]
+    share = gaps[at] / (gaps[at] - gaps[at + 1])
+    low, high = math.log(lengths[at]), math.log(lengths[at + 1])
+    return TippingPoint(math.exp(low + share * (high - low)))

@@ -1,0 +1,58 @@
+"""What the page carries beside its text: records and plots, packed."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lra_bench.report import text
+from lra_bench.results.record import Record
+
+# Characters of a log and points of a curve to keep: the first that fits is taken.
+_LEVELS = ((4000, 60), (1000, 30), (300, 12), (0, 0))
+_LEFT_OUT: Any = {"schema_version": True, "log": True, "accuracy": {"curve"}}
+_BUDGET = 2_400_000  # bytes of the page for the records
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Records as base64 of gzipped JSON, and what was cut to fit.
+
+    Attributes:
+        data: decoded by the page with `DecompressionStream`.
+        log_characters: how much of the end of each log is kept.
+    """
+
+    data: str
+    log_characters: int
+
+
+def pack_records(records: Sequence[Record]) -> Payload:
+    """Pack the records, cutting logs and curves where they would not fit the page."""
+    for log_characters, points in _LEVELS:
+        rows = [_row(record, log_characters, points) for record in records]
+        document = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+        data = packed(document)
+        if len(data) <= _BUDGET:
+            break
+    return Payload(data, log_characters)
+
+
+def packed(document: str) -> str:
+    """Base64 of gzip, which the page undoes with `DecompressionStream`."""
+    data = gzip.compress(document.encode("utf-8", "replace"), 6, mtime=0)
+    return base64.b64encode(data).decode("ascii")
+
+
+def _row(record: Record, log_characters: int, points: int) -> dict[str, Any]:
+    # By way of JSON, in which numbers that are not finite become null.
+    row: dict[str, Any] = json.loads(record.model_dump_json(exclude=_LEFT_OUT))
+    row["log"] = text.visible(record.log[-log_characters:]) if log_characters else ""
+    curve = record.accuracy.curve if record.accuracy is not None else []
+    every = max(1, len(curve) // points) if points else len(curve) + 1
+    row["curve"] = [[point.step, round(point.validation_accuracy, 4)] for point in curve[::every]]
+    return row

@@ -1,0 +1,43 @@
+"""Pairs of encodings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lra_bench.report import text
+from lra_bench.report.comparison import Pair
+from lra_bench.report.entries import Setting
+from lra_bench.report.tables.table import Cell, Table, label
+
+
+def pair_table(setting: Setting, attention: str, pairs: Sequence[Pair]) -> Table:
+    """Pairs of encodings: probability of improvement, the most certain first."""
+    ordered = sorted(pairs, key=lambda p: (p.adjusted, -p.improvement.probability))
+    return Table(
+        f"pairs-{setting.slug}-{text.slug(attention)}",
+        f"Probability of improvement, {attention} attention, {setting.title}",
+        ["Encoding", "Against", "P(better)", "95 % interval", "p (Holm)", "Tasks", "Verdict"],
+        [_pair_row(pair) for pair in ordered],
+        [
+            "P(better): probability that a run with the first beats one with the second, averaged "
+            "over tasks (Agarwal et al. 2021). p: exact permutation test within tasks, corrected "
+            "over all pairs of this table (Holm 1979); the intervals are not corrected."
+        ],
+    )
+
+
+def _pair_row(pair: Pair) -> list[Cell]:
+    found = pair.improvement
+    return [
+        label(pair.first),
+        label(pair.second),
+        Cell(f"{found.probability:.2f}", value=found.probability),
+        Cell(
+            f"[{found.interval.low:.2f}, {found.interval.high:.2f}]",
+            value=found.interval.low,
+            span=(found.interval.low, found.probability, found.interval.high),
+        ),
+        Cell(text.small_p(pair.adjusted), value=-pair.adjusted),
+        Cell(str(found.tasks), value=found.tasks),
+        label("better" if pair.separates else "can't be told apart"),
+    ]

@@ -1,0 +1,107 @@
+"""Measured numbers beside published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lra_bench.report import text
+from lra_bench.report.entries import Setting
+from lra_bench.report.facts import LRA_TASKS
+from lra_bench.report.published import (
+    Published,
+    SideBySide,
+    published_averages,
+    published_results,
+)
+from lra_bench.report.tables.table import Cell, Table, label
+
+
+def side_by_side_table(setting: Setting, found: Sequence[SideBySide]) -> Table:
+    """Measured entries beside published numbers, with what keeps them apart."""
+    reasons = sorted({reason for pair in found for reason in pair.obstacles})
+    marks = {reason: _letters(at) for at, reason in enumerate(reasons)}
+    rows = []
+    for pair in found:
+        sample = pair.entry.sample
+        assert sample is not None
+        rows.append(
+            [
+                label(pair.entry.column.title),
+                label(pair.entry.name),
+                Cell(
+                    text.accuracy(sample),
+                    value=sample.mean,
+                    interval=text.percent_interval(sample.interval),
+                ),
+                label(pair.published.name),
+                Cell(_published(pair.published), value=pair.published.accuracy),
+                Cell(f"{100 * pair.difference:+.1f}", value=pair.difference),
+                Cell(
+                    f"no: {', '.join(sorted(marks[reason] for reason in pair.obstacles))}"
+                    if pair.obstacles
+                    else "yes",
+                    value=-len(pair.obstacles),
+                    detail="; ".join(pair.obstacles),
+                ),
+            ]
+        )
+    sources = {pair.published.source for pair in found}
+    return Table(
+        f"published-{setting.slug}",
+        f"Measured beside published, {setting.title}",
+        [
+            "Task",
+            "Measured",
+            "Accuracy, %",
+            "PUBLISHED model",
+            "PUBLISHED, %",
+            "Difference",
+            "Comparable",
+        ],
+        rows,
+        [
+            *(f"{marks[reason]}: {reason}." for reason in reasons),
+            *(
+                f"Published numbers: {source.citation}, {source.url}."
+                for source in sorted(sources, key=lambda s: s.file)
+            ),
+        ],
+    )
+
+
+def _letters(at: int) -> str:
+    """a, b, …, z, aa, ab, …"""
+    rest, last = divmod(at, 26)
+    return (_letters(rest - 1) if rest else "") + chr(ord("a") + last)
+
+
+def leaderboard_table() -> Table:
+    """The paper's own table, for orientation: nothing in it was measured here."""
+    board = [p for p in published_results() if p.source.file == "lra_leaderboard.csv"]
+    by_model: dict[str, dict[str, float]] = {}
+    for number in board:
+        by_model.setdefault(number.model, {})[number.task] = number.accuracy
+    averages = published_averages()
+    rows = [
+        [
+            label(model),
+            *(Cell(text.percent(scores[t], 2), value=scores[t]) for t in LRA_TASKS),
+            Cell(text.percent(averages[model], 2), value=averages[model]),
+        ]
+        for model, scores in sorted(by_model.items(), key=lambda m: -averages[m[0]])
+    ]
+    source = board[0].source
+    return Table(
+        "published-leaderboard",
+        "PUBLISHED: the LRA paper's table",
+        ["Model", *(task.title for task in LRA_TASKS.values()), "LRA average"],
+        rows,
+        [f"{source.citation}, {source.url}.", f"ListOps: {source.listops}."],
+    )
+
+
+def _published(number: Published) -> str:
+    shown = text.percent(number.accuracy, 2)
+    if number.deviation is not None:
+        shown += f" ± {text.percent(number.deviation, 2)}"
+    return f"{shown} ({number.runs})" if number.runs else shown
