@@ -40,8 +40,8 @@ class _Setting:
 
 
 _SETTINGS: dict[Difficulty, _Setting] = {
-    "easy": _Setting(spot=7.0, strength=5.0, dots=0, levels=8),
-    "medium": _Setting(spot=4.0, strength=4.0, dots=0, levels=16),
+    "easy": _Setting(spot=10.0, strength=5.0, dots=0, levels=4),
+    "medium": _Setting(spot=7.0, strength=5.0, dots=0, levels=8),
     "hard": _Setting(spot=0.0, strength=5.0, dots=8, levels=256),
 }
 

@@ -14,7 +14,7 @@ from numpy import ndarray
 from lra_bench.data.synthetic import Difficulty, Draw
 
 GROUND, LINE, DOT, NOISE = 20.0, 120.0, 110.0, 6.0
-GAP = 4.0  # pixels between neighbouring lines at most turns, centre to centre
+GAP = 5.0  # pixels between neighbouring lines at most turns, centre to centre
 
 # Turns of an arm as a part of the most that the image has room for.
 _TURNS: dict[Difficulty, tuple[float, float]] = {

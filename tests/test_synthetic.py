@@ -1,0 +1,218 @@
+"""Stand-ins: solvable from the sequence, not by counting its tokens; always the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lra_bench.data.synthetic import SEED, blocks, image, retrieval, spirals, text
+from lra_bench.tasks.base import Request
+
+DIFFICULTIES = ("easy", "medium", "hard")
+DRAWERS = {
+    "text": lambda difficulty: text.draw(difficulty, 600),
+    "retrieval": lambda difficulty: retrieval.draw(difficulty, 400),
+    "image": image.draw,
+    "spirals": lambda difficulty: spirals.draw(difficulty, 32),
+}
+CLASSES = {"text": 2, "retrieval": 2, "image": 10, "spirals": 2}
+INPUTS = {"text": 1, "retrieval": 2, "image": 1, "spirals": 1}
+
+
+def drawn(name: str, difficulty: str, count: int, seed: int = 0):
+    return DRAWERS[name](difficulty)(np.random.default_rng(seed), count)
+
+
+def sequences(symbols: np.ndarray, lengths: np.ndarray) -> list[bytes]:
+    ends = np.cumsum(lengths)
+    return [symbols[end - n : end].tobytes() for end, n in zip(ends, lengths, strict=True)]
+
+
+def bags(name: str, symbols: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """How often each token occurs, standardised; for pairs also how their counts agree."""
+    counts = np.stack(
+        [
+            np.bincount(np.frombuffer(one, np.uint8), minlength=256)
+            for one in sequences(symbols, lengths)
+        ]
+    ).astype(np.float64)
+    counts = counts[:, counts.std(axis=0) > 0]
+    if INPUTS[name] == 2:
+        one, two = counts[::2] / lengths[::2, None], counts[1::2] / lengths[1::2, None]
+        counts = np.hstack([one, two, one * two, abs(one - two)])
+    deviation = counts.std(axis=0)
+    return (counts - counts.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+
+
+def bag_accuracy(name: str, difficulty: str, count: int = 4000) -> float:
+    """Held-out accuracy of ridge regression on bags of tokens, the best of several penalties."""
+    symbols, lengths, labels = drawn(name, difficulty, count)
+    features = bags(name, symbols, lengths)
+    features = np.hstack([features, np.ones((count, 1))])
+    targets = np.eye(CLASSES[name])[labels]
+    half = count // 2
+    gram, moment = features[:half].T @ features[:half], features[:half].T @ targets[:half]
+    found = []
+    for penalty in (1.0, 100.0, 1000.0):
+        weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), moment)
+        guessed = (features[half:] @ weights).argmax(axis=1)
+        found.append(float((guessed == labels[half:]).mean()))
+    return max(found)
+
+
+@pytest.mark.parametrize("name", DRAWERS)
+def test_counting_tokens_is_no_better_than_chance_at_the_hard_setting(name):
+    chance = 1 / CLASSES[name]
+    tolerance = 4 * np.sqrt(chance * (1 - chance) / 2000)
+    assert bag_accuracy(name, "hard") < chance + tolerance
+
+
+@pytest.mark.parametrize("name", ["text", "image", "spirals"])
+@pytest.mark.parametrize("difficulty", ["easy", "medium"])
+def test_nor_at_any_other_but_for_retrieval(name, difficulty):
+    chance = 1 / CLASSES[name]
+    tolerance = 4 * np.sqrt(chance * (1 - chance) / 2000)
+    assert bag_accuracy(name, difficulty) < chance + tolerance
+
+
+def test_topics_alone_solve_easy_retrieval_and_half_solve_the_medium():
+    assert bag_accuracy("retrieval", "easy") > 0.9
+    assert 0.6 < bag_accuracy("retrieval", "medium") < 0.8
+
+
+# An oracle that knows the question answers every example: the data holds the answer.
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_the_order_of_praise_and_blame_tells(difficulty):
+    symbols, lengths, labels = drawn("text", difficulty, 300)
+    setting = text._SETTINGS[difficulty]
+    for review, label in zip(sequences(symbols, lengths), labels, strict=True):
+        words = review.decode().split()
+        praise = [n for n, word in enumerate(words) if word in setting.praise]
+        blame = [n for n, word in enumerate(words) if word in setting.blame]
+        assert len(praise) == len(blame) == setting.each
+        assert (min(praise) > max(blame)) == bool(label)
+        assert (min(blame) > max(praise)) == (not label)
+        # Far apart: the one in the first third, the other in the last.
+        gap = max(min(praise), min(blame)) - min(max(praise), max(blame))
+        assert gap > 0.25 * len(words)
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_the_order_of_topics_tells(difficulty):
+    symbols, lengths, labels = drawn("retrieval", difficulty, 300)
+
+    def matter(document: bytes) -> tuple[str, str]:
+        named = [word for word in document.decode().split() if word in retrieval.TOPICS]
+        half = len(named) // 2
+        assert len(set(named[:half])) == len(set(named[half:])) == 1
+        return named[0], named[-1]
+
+    matters = [matter(one) for one in sequences(symbols, lengths)]
+    same = [one == two for one, two in zip(matters[::2], matters[1::2], strict=True)]
+    assert same == labels.astype(bool).tolist()
+    turned = [set(a) == set(b) for a, b in zip(matters[::2], matters[1::2], strict=True)]
+    if difficulty == "hard":
+        assert all(turned)
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_the_direction_of_the_marks_tells(difficulty):
+    symbols, _, labels = drawn("image", difficulty, 300)
+    images = symbols.reshape(-1, 32, 32).astype(np.float64)
+    images -= images.mean()
+    spot = image._SETTINGS[difficulty].spot
+    grid = np.arange(-7, 8)
+    if spot:
+        filters = [np.exp(-(grid[:, None] ** 2 + grid**2) / (2 * (spot / 2) ** 2))] * 2
+        filters[1] = -filters[1]
+    else:
+        y, x = abs(grid[:, None]), abs(grid)
+        near = (y <= 2) & (x <= 2)
+        upright, diagonal = near & ((y == 0) | (x == 0)), near & (y == x)
+        filters = [1.0 * upright - 0.5 * diagonal, 1.0 * diagonal - 0.5 * upright]
+    places = [_strongest(images, one) for one in filters]
+    step = places[1] - places[0]
+    angle = np.arctan2(step[:, 0], step[:, 1]) % (2 * np.pi)
+    guessed = (angle / (2 * np.pi) * image.CLASSES).astype(int) % image.CLASSES
+    assert (guessed == labels).mean() > 0.9
+
+
+def _strongest(images: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Where (y, x) the template fits each image best; its centre is its middle."""
+    count, size, _ = images.shape
+    reach = len(template) // 2
+    padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, template.shape, axis=(1, 2))
+    fit = np.einsum("nyxab,ab->nyx", windows, template).reshape(count, -1)
+    return np.stack(np.divmod(fit.argmax(axis=1), size), axis=1)
+
+
+def test_all_images_have_the_same_grey_levels():
+    symbols, _, _ = drawn("image", "hard", 50)
+    ordered = np.sort(symbols.reshape(50, -1), axis=1)
+    assert (ordered == ordered[0]).all()
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_following_the_spiral_tells(difficulty):
+    """Trace the line from the inner dot outwards and look which dot's end it reaches."""
+    size = 64
+    symbols, _, labels = spirals.draw(difficulty, size)(np.random.default_rng(3), 60)
+    right = 0
+    for pixels, label in zip(symbols.reshape(-1, size, size), labels, strict=True):
+        right += _same_line(pixels) == bool(label)
+    assert right >= 58
+
+
+def _same_line(pixels: np.ndarray) -> bool:
+    from scipy import ndimage
+
+    brightness = ndimage.uniform_filter(pixels.astype(float), 3)
+    lines, _ = ndimage.label(pixels > 70, np.ones((3, 3)))
+    reached = []
+    for _ in range(2):  # the two brightest places are the dots
+        y, x = np.unravel_index(brightness.argmax(), brightness.shape)
+        around = (slice(max(0, y - 3), y + 4), slice(max(0, x - 3), x + 4))
+        brightness[around] = 0
+        reached.append(lines[y, x])
+    return bool(reached[0] == reached[1])
+
+
+# Reproducibility
+
+
+@pytest.mark.parametrize("name", DRAWERS)
+def test_a_smaller_set_is_the_beginning_of_a_larger_one(name):
+    def made(limit: int) -> dict[str, tuple[bytes, list[int]]]:
+        found: dict[str, tuple[bytes, list[int]]] = {}
+        for block in blocks(DRAWERS[name]("medium"), Request(limit=limit), batch=100):
+            tokens, labels = found.get(block.split, (b"", []))
+            found[block.split] = (tokens + block.symbols.tobytes(), labels + block.labels.tolist())
+        return found
+
+    small, large = made(150), made(260)
+    assert small == made(150)
+    assert len(small["train"][1]) == 150
+    assert large["train"][0].startswith(small["train"][0])
+    assert large["train"][1][:150] == small["train"][1]
+    assert small["validation"] == large["validation"]
+    assert small["train"][0][:500] != small["test"][0][:500]
+
+
+def test_stand_ins_stay_the_same():
+    """The first bytes of each, so that a change shows (raise the task's revision then)."""
+    seen = {}
+    for name in DRAWERS:
+        symbols, _, labels = drawn(name, "medium", 20, SEED)
+        seen[name] = (int(symbols.astype(np.int64).sum()), labels[:8].tolist())
+    assert seen == EXPECTED
+
+
+EXPECTED = {
+    "text": (793543, [1, 1, 1, 0, 1, 1, 1, 0]),
+    "retrieval": (998861, [1, 1, 1, 0, 1, 1, 1, 0]),
+    "image": (2562100, [7, 7, 6, 2, 8, 6, 8, 2]),
+    "spirals": (668406, [1, 1, 1, 0, 1, 1, 1, 0]),
+}
