@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +331,23 @@ def test_pictures_show_images_only(tmp_path, capsys):
     assert "has no images" in capsys.readouterr().err
     unwritable = str(tmp_path / "no" / "samples.png")
     assert main(["data", "describe", "image", *common, "--picture", unwritable]) == 2
+
+
+def test_the_documented_plugin_works(tmp_path):
+    root = Path(__file__).parents[1]
+    page = (root / "docs" / "adding-a-task.md").read_text()
+    plugin = tmp_path / "parity.py"
+    plugin.write_text(page.partition("```python\n")[2].partition("```")[0])
+    arguments = ["--plugin", str(plugin), "--limit", "50", "--cache-dir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "run_bench.py", "data", "describe", "parity:bits=16", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "parity-16 (generated)" in done.stdout
+    assert "label 1:" in done.stdout
 
 
 @pytest.mark.parametrize(

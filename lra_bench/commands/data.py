@@ -41,6 +41,9 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_positive, help="a smaller set: training examples")
     parser.add_argument("--length", type=_positive, help="make generated examples this short")
     parser.add_argument("--workers", type=_positive, default=1, help="processes of a generator")
+    parser.add_argument(
+        "--plugin", dest="plugins", nargs="+", type=Path, default=[], help="plugin files (run!)"
+    )
 
 
 def _positive(text: str) -> int:
@@ -51,6 +54,11 @@ def _positive(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0, or 1 when verification finds a difference."""
+    from lra_bench.registry import load_plugin
+
+    for plugin in arguments.plugins:
+        print(f"running plugin file {plugin}", file=sys.stderr)
+        load_plugin(plugin)
     directories = [(name, _prepared(name, arguments)) for name in arguments.tasks]
     if arguments.action == "prepare":
         return _say_where([directory for _, directory in directories], arguments.json)

@@ -36,7 +36,7 @@ def choose_source(task: Task, wanted: str, data_dir: Path | None) -> str:
     if wanted not in SOURCE_CHOICES:
         raise InputError(f"unknown source '{wanted}'; {nearest(wanted, SOURCE_CHOICES)}")
     if wanted == "offline":
-        return "generated" if "generated" in has else "synthetic"
+        wanted = "generated" if "generated" in has else "synthetic"
     if wanted != "auto":
         if wanted not in has:
             raise InputError(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lra_bench.data.sources.layout import WHERE
 from lra_bench.data.sources.tables import BATCH_ROWS, Table
 from lra_bench.errors import InputError
 
@@ -29,14 +29,17 @@ def table(
     Raises InputError in one line when the hub can't be reached or has no such data.
     """
     import datasets
+    from huggingface_hub.utils import logging
 
+    logging.set_verbosity_error()  # else every retry is a line
+    print(f"fetching '{repository}' from the Hugging Face hub", file=sys.stderr, flush=True)
     try:
         loaded = datasets.load_dataset(repository, data_files=data_file, split=split)
     except Exception as error:  # the library raises errors of a dozen kinds for want of a network
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"task '{task}': can't get '{repository}' from the Hugging Face hub ({reason[:200]}); "
-            f"use --data-dir with local files; {WHERE[task]}"
+            f"use --data-dir with its files (docs/data.md) or --source synthetic"
         ) from None
     missing = set(columns) - set(loaded.column_names)
     if missing:
