@@ -33,7 +33,11 @@ class Block(nn.Module):
         self.heads, self.head_dim = geometry.heads, geometry.head_dim
         inner = geometry.heads * geometry.head_dim
         self.attention_norm = nn.LayerNorm(geometry.dim, eps=1e-6)
-        self.qkv = nn.Linear(geometry.dim, 3 * inner, bias=False)
+        # Three products, not one: the gradient of one joint product would be gathered from
+        # three strided parts, which costs more than the product.
+        self.query = nn.Linear(geometry.dim, inner, bias=False)
+        self.key = nn.Linear(geometry.dim, inner, bias=False)
+        self.value = nn.Linear(geometry.dim, inner, bias=False)
         self.out = nn.Linear(inner, geometry.dim, bias=False)
         self.mlp_norm = nn.LayerNorm(geometry.dim, eps=1e-6)
         self.mlp_in = nn.Linear(geometry.dim, mlp)
@@ -41,8 +45,9 @@ class Block(nn.Module):
         self.dropout = Dropout(dropout)
         self.attention = attention
         self.encoding = encoding
-        for projection in (self.qkv, self.out, self.mlp_in, self.mlp_out):
-            initialise(projection)
+        for child in self.children():
+            if isinstance(child, nn.Linear):
+                initialise(child)
 
     def forward(
         self, x: Float[Tensor, "batch n dim"], mask: Bool[Tensor, "batch n"] | None, codes: Any
@@ -54,8 +59,10 @@ class Block(nn.Module):
 
     def _attend(self, x: Tensor, mask: Tensor | None, codes: Any) -> Tensor:
         batch, n, _ = x.shape
-        qkv = self.qkv(x).view(batch, n, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)
+        q, k, v = (
+            project(x).view(batch, n, self.heads, self.head_dim).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )
         mixed = self.attention.attend(q, k, v, mask, self.encoding, codes)
         if "mix" in self.encoding.hooks():
             real = v if mask is None else v * mask[:, None, :, None]
