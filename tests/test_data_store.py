@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +212,7 @@ def start(directory: Path, moment: int = 0, pause: float = 0.0) -> subprocess.Po
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAMME, str(directory), str(moment), str(pause)],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[1],
     )
@@ -246,9 +249,10 @@ def test_a_killed_preparation_leaves_nothing_and_blocks_nobody(tmp_path):
 def test_two_at_once_make_one_set(tmp_path):
     directory = tmp_path / "set"
     both = [start(directory, pause=0.02) for _ in range(2)]
-    answers = {process.communicate(timeout=30)[0] for process in both}
+    answers, notes = zip(*(process.communicate(timeout=30) for process in both), strict=True)
     assert [process.returncode for process in both] == [0, 0]
-    assert len(answers) == 1
+    assert len(set(answers)) == 1
+    assert sorted(notes) == ["", "waiting for another process that prepares set\n"]
     assert whole_or_absent(directory)
     assert remains(tmp_path) == {path.name for path in directory.iterdir()}
 
@@ -267,3 +271,28 @@ def test_random_kills_of_two_at_once(tmp_path):
         assert last.returncode == 0
         assert whole_or_absent(directory)
         assert remains(directory.parent) == {path.name for path in directory.iterdir()}
+
+
+@pytest.mark.faults
+def test_random_kills_of_the_command(tmp_path):
+    random = np.random.default_rng(1)
+    root = Path(__file__).parents[1]
+    cache = tmp_path / "cache"
+    options = ["--source", "synthetic", "--cache-dir", str(cache)]
+
+    def command(action: str) -> subprocess.Popen[bytes]:
+        arguments = [sys.executable, "run_bench.py", "data", action, "text", *options]
+        return subprocess.Popen(arguments, cwd=root, stdout=subprocess.DEVNULL)
+
+    for _ in range(12):
+        both = [command("prepare") for _ in range(2)]
+        for process in both:
+            time.sleep(float(random.uniform(0.3, 1.5)))
+            process.kill()
+            process.wait()
+        for directory in cache.glob("text-*"):
+            assert whole_or_absent(directory)
+            shutil.rmtree(directory)
+    assert command("prepare").wait() == 0
+    assert command("verify").wait() == 0
+    assert [path.suffix for path in (cache / WORK).iterdir()] == [".lock"]

@@ -369,3 +369,19 @@ def test_bad_input_is_one_line(arguments, problem, capsys):
     message = capsys.readouterr().err
     assert problem in message
     assert message.count("\n") == 1
+
+
+def test_progress_is_readable_lines_where_there_is_no_terminal(monkeypatch, capsys):
+    from lra_bench.data import progress
+
+    clock = iter([0.0, 5.0, 11.0, 11.0, 12.0, 22.0, 22.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with progress.progress("preparing text") as report:
+        report(10, 1000)
+        report(500, 1000)
+        report(510, 1000)
+        report(2000, 0)
+    assert capsys.readouterr().err.splitlines() == [
+        "preparing text: 500 of 1,000 (50%) examples",
+        "preparing text: 2,000 examples",
+    ]

@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -77,7 +78,7 @@ class Manifest:
             return cls(splits=splits, **fields)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path}: not a readable manifest ({error}); prepare it again"
+                f"{path}: not a readable manifest ({error}); delete {directory}, prepare it again"
             ) from None
 
 
@@ -98,7 +99,7 @@ def read_split(directory: Path, split: str) -> Split:
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: {error}; prepare the set again") from None
+            raise InputError(f"{path}: {error}; delete {directory} and prepare it again") from None
 
     return Split(array("symbols"), array("offsets"), array("labels"))
 
@@ -170,7 +171,7 @@ def _staging(directory: Path) -> Iterator[Path | None]:
     try:
         work.mkdir(parents=True, exist_ok=True)
         with (work / f"{directory.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock, directory.name)
             if (directory / MANIFEST).exists():
                 yield None
                 return
@@ -182,6 +183,14 @@ def _staging(directory: Path) -> Iterator[Path | None]:
                 shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise InputError(f"cannot write prepared data to {directory.parent}: {error}") from None
+
+
+def _wait_for(lock: IO[str], name: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting for another process that prepares {name}", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _publish(staging: Path, directory: Path) -> None:

@@ -51,12 +51,13 @@ def find(data_dir: Path, task: str, marker: str) -> Path | None:
 
 
 # Folders of a data directory that may hold a task's files; the LRA release's among them.
+_RELEASE = ("", "lra_release/", "lra_release/lra_release/")
 FOLDERS = {
-    "listops": ("listops", "listops-1000", "lra_release/listops-1000"),
+    "listops": ("listops", *(f"{root}listops-1000" for root in _RELEASE)),
     "text": ("imdb", "imdb/plain_text", "stanfordnlp/imdb/plain_text"),
-    "retrieval": ("retrieval", "tsv_data", "lra_release/tsv_data", "acl-ocl"),
+    "retrieval": ("retrieval", *(f"{root}tsv_data" for root in _RELEASE), "acl-ocl"),
     "image": ("cifar10", "cifar10/plain_text", "uoft-cs/cifar10/plain_text"),
-    "pathfinder": (".", "lra_release"),
+    "pathfinder": tuple(root or "." for root in _RELEASE),
 }
 
 # Where each task's public release is to be had; the last part of "no data" messages.
