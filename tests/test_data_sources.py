@@ -17,7 +17,14 @@ from PIL import Image
 from lra_bench.data.sources import acl_ocl, hub, lines, listops_tsv, pairs_tsv, pathfinder_release
 from lra_bench.data.sources.images import decode, grey, image_format
 from lra_bench.data.sources.stream import first_examples
-from lra_bench.data.sources.tables import Part, class_labels, parquet, ragged_bytes, select
+from lra_bench.data.sources.tables import (
+    Part,
+    class_labels,
+    encoded_images,
+    parquet,
+    ragged_bytes,
+    select,
+)
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import Request
 
@@ -256,6 +263,15 @@ def test_unfit_tables_are_named(tmp_path):
         class_labels(pa.array([0, -1]), 2, "file, rows 0–1")
     with pytest.raises(InputError, match="labels must be whole numbers"):
         class_labels(pa.array([0.5]), 2, "file, rows 0–1")
+
+
+def test_unfit_image_columns_are_named():
+    good = pa.array([{"bytes": b"x", "path": None}])
+    assert encoded_images(good, "here") == [b"x"]
+    with pytest.raises(InputError, match="here: images must be structs"):
+        encoded_images(pa.array([b"x"]), "here")
+    with pytest.raises(InputError, match="here: an image without bytes"):
+        encoded_images(pa.array([{"bytes": None, "path": "a.png"}, {"bytes": b"x"}]), "here")
 
 
 def test_a_damaged_table_is_named(tmp_path):

@@ -243,6 +243,17 @@ def test_an_unreadable_photograph_is_named_by_its_row(photographs, tmp_path):
     assert not [p for p in (tmp_path / "cache").iterdir() if p.name != ".work"]
 
 
+def test_empty_tables_are_bad_input(tmp_path):
+    for folder, column, kind in (("imdb", "text", pa.string()), ("cifar10", "img", pa.binary())):
+        (tmp_path / folder).mkdir()
+        empty = pa.table({column: pa.array([], kind), "label": pa.array([], pa.int64())})
+        for split in ("train", "test"):
+            pq.write_table(empty, tmp_path / folder / f"{split}.parquet")
+    for name in ("text", "image"):
+        with pytest.raises(InputError, match=r"no rows|no train examples"):
+            made(name, "local", tmp_path / "cache", Request(data_dir=tmp_path))
+
+
 def test_release_layouts_of_lra_are_found(tmp_path):
     folder = tmp_path / "lra_release" / "listops-1000"
     folder.mkdir(parents=True)

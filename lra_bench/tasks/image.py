@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lra_bench.errors import InputError
 from lra_bench.tasks.base import Block, Request, Task, only_synthetic
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ class Image(Task):
         if source == "hub":
             return "cifar10"
         from lra_bench.data.sources.images import image_format
-        from lra_bench.data.sources.tables import parquet
+        from lra_bench.data.sources.tables import encoded_images, parquet
 
         table = parquet(self._train(request), COLUMNS)
-        first = next(iter(next(table.batches()).column("img").slice(0, 1).to_pylist()))
-        return "cifar10" if image_format(first["bytes"]) == "png" else "cifar10-jpeg"
+        first = next(table.batches(), None)
+        if first is None:
+            raise InputError(f"{table.name}: no rows")
+        images = encoded_images(first.column("img"), table.name)
+        return "cifar10" if image_format(images[0]) == "png" else "cifar10-jpeg"
 
     def origin(self, source: str, request: Request) -> list[Path]:
         """The Parquet files."""
@@ -83,7 +87,7 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]
     import numpy as np
 
     from lra_bench.data.sources.images import decode, grey
-    from lra_bench.data.sources.tables import Part, class_labels, select
+    from lra_bench.data.sources.tables import Part, class_labels, encoded_images, select
 
     cut = train.rows * 9 // 10
     ranges = {train: [("train", 0, cut), ("validation", cut, train.rows)]}
@@ -96,7 +100,7 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]
     for table, chosen in parts.items():
         for split, rows, batch in select(table, chosen):
             where = f"{table.name}, rows {rows[0]}–{rows[-1]}"
-            encoded = batch.column("img").field("bytes").to_pylist()
+            encoded = encoded_images(batch.column("img"), where)
             named = zip((f"{table.name}, row {row}" for row in rows), encoded, strict=True)
             pixels = grey(decode(named, SIZE, "RGB")).ravel()
             labels = class_labels(batch.column("label"), 10, where)

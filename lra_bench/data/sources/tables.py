@@ -120,6 +120,18 @@ def ragged_bytes(
     return data, np.diff(offsets)
 
 
+def encoded_images(column: pa.Array, where: str) -> list[bytes]:
+    """An image column of the hub: structs with the encoded bytes of each image."""
+    import pyarrow as pa
+
+    if not pa.types.is_struct(column.type) or column.type.get_field_index("bytes") < 0:
+        raise InputError(f"{where}: images must be structs with 'bytes', not {column.type}")
+    encoded: list[bytes] = column.field("bytes").to_pylist()
+    if None in encoded:
+        raise InputError(f"{where}: an image without bytes (only a path is given)")
+    return encoded
+
+
 def class_labels(column: pa.Array, classes: int, where: str) -> UInt8[ndarray, " rows"]:
     """A column of class numbers. Raises InputError on one outside 0 … classes − 1."""
     values = column.to_numpy(zero_copy_only=False)
