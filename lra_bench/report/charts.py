@@ -15,7 +15,7 @@ from lra_bench.report import text
 from lra_bench.report.analysis import Part
 from lra_bench.report.curves import Curve
 from lra_bench.report.efficiency import CostCurve, Profile
-from lra_bench.report.entries import Column, Setting
+from lra_bench.report.entries import Column, Names, Setting
 from lra_bench.report.facts import chance_level
 from lra_bench.report.labels import Box, place_labels
 from lra_bench.report.palette import Style, dash, encoding_styles, filled
@@ -58,7 +58,7 @@ def quality_speed_chart(
     height: int,
 ) -> Chart:
     """Accuracy against training speed: intervals, memory as size, the Pareto front."""
-    styles = encoding_styles(setting.encodings)
+    styles = encoding_styles(setting.names.encodings)
     largest = max((point.memory or 0.0 for point in points), default=0.0)
     values = [_point(point, setting, styles[point.encoding], largest) for point in points]
     front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
@@ -255,7 +255,7 @@ def _point(point: Point, setting: Setting, style: Style, largest: float) -> Spec
         "hi": 100 * high,
         "size": 60 + 340 * share,
         "front": int(point.on_front),
-        **_style(style, filled(point.attention, setting.attentions)),
+        **_style(style, filled(point.attention, setting.names.attentions)),
         "tip": tip,
     }
 
@@ -264,7 +264,7 @@ def curves_chart(
     setting: Setting, slug: str, column: Column, curves: dict[str, list[Curve]], first: str
 ) -> Chart:
     """Validation accuracy against step; line: mean over seeds, band: their range."""
-    styles = encoding_styles(setting.encodings)
+    styles = encoding_styles(setting.names.encodings)
     found = [curve for of_attention in curves.values() for curve in of_attention]
     spec = _frame(f"Learning curves, {column.title}", 230, first)
     spec["data"] = [
@@ -311,8 +311,8 @@ def _curve(number: int, curve: Curve, style: Style, setting: Setting) -> Spec:
         "e": curve.encoding,
         "name": text.one_line(f"{curve.encoding} · {curve.attention}"),
         "runs": curve.runs,
-        "dash": list(dash(curve.attention, setting.attentions)),
-        **_style(style, filled(curve.attention, setting.attentions)),
+        "dash": list(dash(curve.attention, setting.names.attentions)),
+        **_style(style, filled(curve.attention, setting.names.attentions)),
     }
 
 
@@ -334,14 +334,13 @@ def _steps(number: int, curve: Curve) -> list[Spec]:
     ]
 
 
-def cost_chart(profile: Profile, slug: str, quantity: str) -> Chart:
+def cost_chart(profile: Profile, names: Names, slug: str, quantity: str) -> Chart:
     """Seconds or memory of a training example against length, both axes logarithmic."""
-    attentions = profile.attentions
-    styles = encoding_styles(profile.encodings)
+    styles = encoding_styles(names.encodings)
     values = [
         value
         for curve in profile.curves
-        for value in _costs(curve, quantity, styles[curve.encoding], attentions)
+        for value in _costs(curve, quantity, styles[curve.encoding], names.attentions)
     ]
     title = "Time per training example" if quantity == "seconds" else "Peak memory of training"
     unit = "milliseconds" if quantity == "seconds" else "MiB"

@@ -109,14 +109,18 @@ class Entry:
         return median(rates) if rates else None
 
     @cached_property
-    def memory(self) -> float | None:
-        """Median peak bytes of training."""
-        peaks = [
+    def peaks(self) -> list[int]:
+        """Peak bytes of training of the runs on its machine."""
+        return [
             run.memory.peak_bytes
             for run in self.runs
             if run.memory is not None and machine_of(run) == self.machine
         ]
-        return median(peaks) if peaks else None
+
+    @cached_property
+    def memory(self) -> float | None:
+        """Median peak bytes of training."""
+        return median(self.peaks) if self.peaks else None
 
     @cached_property
     def parameter_ratio(self) -> float | None:
@@ -147,6 +151,14 @@ class Entry:
         return self.failures[-1].status.replace("_", " ") if self.failures else "missing"
 
 
+@dataclass(frozen=True)
+class Names:
+    """All attentions and encodings of the study, in the order that gives them their looks."""
+
+    attentions: list[str]
+    encodings: list[str]
+
+
 @dataclass
 class Setting:
     """One protocol on real data, or on synthetic: what may share a table."""
@@ -157,6 +169,7 @@ class Setting:
     attentions: list[str]
     encodings: list[str]
     machine: str | None
+    names: Names
     entries: dict[tuple[Column, str, str], Entry]
 
     @property
@@ -209,6 +222,7 @@ class Study:
     records: list[Record]
     profiles: list[Record]
     plan: list[PlannedCell] | None
+    names: Names
     settings: list[Setting]
 
 
@@ -250,13 +264,20 @@ def build_study(records: list[Record], root: Path, plan: list[PlannedCell] | Non
     if not records and not plan:
         raise InputError(f"no records in '{root}' yet; run a study first")
     training = [record for record in records if record.kind == "training"]
+    methods = {(record.identity.attention, record.identity.encoding) for record in records}
+    methods |= {(cell.attention, cell.encoding) for cell in plan or []}
+    names = Names(
+        _ordered((attention for attention, _ in methods), _ATTENTIONS),
+        _ordered((encoding for _, encoding in methods), _BASELINES),
+    )
     return Study(
         name=root.resolve().name,
         root=root,
         records=training,
         profiles=[record for record in records if record.kind == "profile"],
         plan=plan,
-        settings=_settings(training, plan or []),
+        names=names,
+        settings=_settings(training, plan or [], names),
     )
 
 
@@ -268,7 +289,7 @@ def machine_of(record: Record) -> str | None:
     return f"{where.device}, {where.platform}, {where.threads} threads"
 
 
-def _settings(records: list[Record], plan: list[PlannedCell]) -> list[Setting]:
+def _settings(records: list[Record], plan: list[PlannedCell], names: Names) -> list[Setting]:
     grouped: dict[tuple[str, bool], list[Record]] = defaultdict(list)
     unplaced = [record for record in records if record.data is None]
     for record in records:
@@ -289,6 +310,7 @@ def _settings(records: list[Record], plan: list[PlannedCell]) -> list[Setting]:
                 members,
                 [r for r in unplaced if first and r.identity.protocol == protocol],
                 [cell for cell in plan if first and cell.protocol == protocol],
+                names,
             )
         )
     return settings
@@ -300,6 +322,7 @@ def _setting(
     placed: list[Record],
     unplaced: list[Record],
     plan: list[PlannedCell],
+    names: Names,
 ) -> Setting:
     columns = _columns(placed, {r.identity.task for r in unplaced} | {c.task for c in plan})
     by_key = {(c.task, c.dataset, c.fingerprint, c.config): c for c in columns}
@@ -330,6 +353,7 @@ def _setting(
         _ordered((a for _, a, _ in entries), _ATTENTIONS),
         _ordered((e for _, _, e in entries), _BASELINES),
         machine,
+        names,
         entries,
     )
 

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 TEXT_WIDTH = 5.5  # inches: the text of a NeurIPS, ICML (two columns) or ACL page, about
 PANEL_HEIGHT = 2.1
-FORMATS = ("svg", "pdf", "png")
+_METADATA: dict[str, dict[str, Any]] = {  # no dates: equal records give equal files
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {},
+}
 
 _RC: dict[Any, Any] = {
     "font.size": 7,
@@ -64,16 +68,13 @@ def _canvas(panels: int, columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
         yield figure, list(axes[:panels])
 
 
-def save(figure: Figure, directory: Path, name: str) -> list[Path]:
-    """Write the figure in every format; without dates, so that equal figures are equal files."""
-    paths = [directory / f"{name}.{suffix}" for suffix in FORMATS]
-    dates: dict[str, dict[str, Any]] = {
-        "svg": {"Date": None},
-        "pdf": {"CreationDate": None},
-        "png": {},
-    }
+def _save(
+    figure: Figure, directory: Path, name: str, formats: Sequence[str] = ("svg", "pdf")
+) -> list[Path]:
+    figure.set_layout_engine("none")  # laid out by its first drawing; not again for every format
+    paths = [directory / f"{name}.{suffix}" for suffix in formats]
     for path in paths:
-        figure.savefig(path, metadata=dates[path.suffix[1:]])
+        figure.savefig(path, metadata=_METADATA[path.suffix[1:]])
     return paths
 
 
@@ -98,16 +99,16 @@ def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
             if chance is not None and ax.get_ylim()[0] < 100 * chance:
                 ax.axhline(100 * chance, color="#999999", linewidth=0.6, linestyle=":")
         _sign_synthetic(figure, setting)
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         for ax, (_, points, _) in zip(axes, shown, strict=True):
             _label_points(figure, ax, points, largest)
-        return save(figure, directory, f"quality-speed-{setting.slug}")
+        return _save(figure, directory, f"quality-speed-{setting.slug}", ("svg", "pdf", "png"))
 
 
 def _quality_speed_panel(
     ax: Axes, setting: Setting, points: Sequence[Point], largest: float
 ) -> None:
-    styles = encoding_styles(setting.encodings)
+    styles = encoding_styles(setting.names.encodings)
     ax.set_xscale("log")
     ax.margins(0.18, 0.15)
     front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
@@ -130,7 +131,9 @@ def _quality_speed_panel(
             100 * point.quality,
             s=_area(point.memory, largest),
             marker=style.shape.matplotlib,
-            facecolor=style.colour if filled(point.attention, setting.attentions) else "white",
+            facecolor=style.colour
+            if filled(point.attention, setting.names.attentions)
+            else "white",
             edgecolor=style.colour,
             linewidth=0.9,
             zorder=3,
@@ -142,13 +145,13 @@ def _quality_speed_panel(
 
 def _plain_log_ticks(ax: Axes) -> None:
     """Numbers such as 20 and 500 on a logarithmic axis, few enough to stand apart."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = ax.get_xlim()
     wide = high / max(low, 1e-12) > 30
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def _area(memory: float | None, largest: float) -> float:
@@ -205,7 +208,7 @@ def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Pa
     panels = list(part.curves[attention].items())
     if not panels:
         return []
-    styles = encoding_styles(setting.encodings)
+    styles = encoding_styles(setting.names.encodings)
     with _canvas(len(panels), 3 if len(panels) > 2 else len(panels)) as (figure, axes):
         for ax, (column, curves) in zip(axes, panels, strict=True):
             for curve in curves:
@@ -217,7 +220,8 @@ def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Pa
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)))
         _sign_synthetic(figure, setting)
-        return save(figure, directory, f"learning-curves-{setting.slug}-{text.slug(attention)}")
+        figure.draw_without_rendering()
+        return _save(figure, directory, f"learning-curves-{setting.slug}-{text.slug(attention)}")
 
 
 def _draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:

@@ -17,7 +17,8 @@ from lra_bench.report.charts import (
     all_quality_speed_charts,
     cost_chart,
 )
-from lra_bench.report.palette import Style, encoding_styles, filled
+from lra_bench.report.entries import Names
+from lra_bench.report.palette import encoding_styles, filled
 from lra_bench.report.payload import pack_records, packed
 from lra_bench.report.standing import average_title
 from lra_bench.report.summary import Finding, summarise
@@ -67,16 +68,14 @@ class PagePart:
     @property
     def legend(self) -> list[dict[str, str]]:
         """Marker of each encoding."""
-        styles = encoding_styles(self.setting.encodings)
         ran = {encoding for _, encoding in self.setting.methods}
-        return _encoding_legend(styles, ran)
+        return _encoding_legend(self.setting.names, ran)
 
     @property
     def attentions(self) -> list[dict[str, Any]]:
         """Fill of each attention's markers."""
-        names = self.setting.attentions
         ran = {attention for attention, _ in self.setting.methods}
-        return [item for item in _attention_legend(names) if item["name"] in ran]
+        return _attention_legend(self.setting.names, ran)
 
     @cached_property
     def tiles(self) -> list[Tile]:
@@ -157,28 +156,32 @@ def _cost_sections(analysis: Analysis) -> list[CostSection]:
         CostSection(
             f"{profile.protocol}, {profile.task}, batch {profile.batch}, on {profile.machine}",
             [
-                cost_chart(profile, f"cost-{at}-{quantity}", quantity)
+                cost_chart(profile, analysis.study.names, f"cost-{at}-{quantity}", quantity)
                 for quantity in ("seconds", "memory")
                 if any(curve.series(quantity) for curve in profile.curves)
             ],
             analysis.cost_tables[at],
-            _encoding_legend(encoding_styles(profile.encodings), set(profile.encodings)),
-            _attention_legend(profile.attentions),
+            _encoding_legend(analysis.study.names, set(profile.encodings)),
+            _attention_legend(analysis.study.names, set(profile.attentions)),
         )
         for at, profile in enumerate(analysis.profiles)
     ]
 
 
-def _encoding_legend(styles: dict[str, Style], shown: set[str]) -> list[dict[str, str]]:
+def _encoding_legend(names: Names, shown: set[str]) -> list[dict[str, str]]:
     return [
         {"name": name, "colour": style.colour, "shape": style.shape.vega}
-        for name, style in styles.items()
+        for name, style in encoding_styles(names.encodings).items()
         if name in shown
     ]
 
 
-def _attention_legend(names: list[str]) -> list[dict[str, Any]]:
-    return [{"name": name, "filled": filled(name, names)} for name in names]
+def _attention_legend(names: Names, shown: set[str]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "filled": filled(name, names.attentions)}
+        for name in names.attentions
+        if name in shown
+    ]
 
 
 def _template(name: str) -> str:

@@ -2,33 +2,73 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
+from string import ascii_letters
 from typing import TYPE_CHECKING
 
 from lra_bench.report import text
+from lra_bench.report.analysis import Analysis, Part
+from lra_bench.report.standing import Point, average_title
+from lra_bench.report.summary import summarise
+from lra_bench.report.tables.table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NAME_WIDTH = 40
+_WRAP = 88
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Columns of plain text; the first `left` of them aligned to the left."""
+def terminal_report(analysis: Analysis) -> str:
+    """Summary, tables and quality–speed plots."""
+    blocks = [text.one_line(analysis.study.name).upper()]
+    for part in analysis.parts:
+        blocks.append(f"Protocol {text.one_line(part.setting.title)}")
+        blocks += [_wrapped(f"{found.lead}. {found.text}") for found in summarise(part)]
+        blocks += [plain_table(table) for table in part.accuracy_tables]
+        blocks += [plain_table(part.standing_table)]
+        blocks += _plots(part)
+        blocks += [plain_table(table) for table in part.pair_tables]
+    for tables in analysis.cost_tables.values():
+        blocks += [plain_table(table) for table in tables]
+    return "\n\n".join(blocks)
+
+
+def _plots(part: Part) -> list[str]:
+    planes = [(average_title(part.setting), part.average)]
+    planes += [(column.title, points) for column, points in part.points.items()]
+    return [text_plot(title, points) for title, points in planes if points][:1]
+
+
+def plain_table(table: Table) -> str:
+    """A table with its title above and its notes beneath."""
+    rows = [[_plain_cell(cell) for cell in row] for row in table.rows]
+    notes = [_wrapped(f"- {note}") for note in table.notes]
+    return "\n".join([table.title, text_table(table.header, rows, table.words), *notes])
+
+
+def _plain_cell(cell: Cell) -> str:
+    marks = ("*" if cell.mark == "best" else "") + ("≈" if cell.level else "")
+    return " ".join(filter(None, [cell.text + marks, cell.interval]))
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[bool]) -> str:
+    """Columns of plain text; those of words align to the left."""
     shown = [
         [text.shorten(text.one_line(cell), _NAME_WIDTH) for cell in row] for row in (header, *rows)
     ]
     widths = [max(_width(row[at]) for row in shown) for at in range(len(header))]
-    lines = [_line(row, widths, left) for row in shown]
+    lines = [_line(row, widths, words) for row in shown]
     return "\n".join([lines[0], "  ".join("─" * width for width in widths), *lines[1:]])
 
 
-def _line(row: Sequence[str], widths: Sequence[int], left: int) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> str:
     cells = []
-    for at, (cell, width) in enumerate(zip(row, widths, strict=True)):
+    for cell, width, left in zip(row, widths, words, strict=True):
         pad = " " * (width - _width(cell))
-        cells.append(cell + pad if at < left else pad + cell)
+        cells.append(cell + pad if left else pad + cell)
     return "  ".join(cells).rstrip()
 
 
@@ -40,36 +80,81 @@ def _width(cell: str) -> int:
     )
 
 
+def _wrapped(words: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text.one_line(words), _WRAP, subsequent_indent="  ")
+
+
+def text_plot(title: str, points: Sequence[Point], width: int = 64, height: int = 16) -> str:
+    """Accuracy against training speed (logarithmic); a letter for each method, ○ for the rest."""
+    ordered = sorted(points, key=lambda p: (not p.on_front, -p.quality))
+    lettered = list(zip(ascii_letters, ordered, strict=False))
+    speeds = [math.log(p.speed) for p in points]
+    qualities = [p.quality for p in points]
+    grid = [[" "] * width for _ in range(height)]
+    marked = [*lettered, *(("○", point) for point in ordered[len(lettered) :])]
+    for letter, point in reversed(marked):  # the most important are drawn last
+        column = _place(math.log(point.speed), min(speeds), max(speeds), width)
+        row = height - 1 - _place(point.quality, min(qualities), max(qualities), height)
+        grid[row][column] = letter
+    edges = {0: max(qualities), height - 1: min(qualities)}
+    lines = [
+        f"{text.percent(edges[at]) + ' %' if at in edges else '':>8} │{''.join(row).rstrip()}"
+        for at, row in enumerate(grid)
+    ]
+    low, high = f"{math.exp(min(speeds)):.3g}", f"{math.exp(max(speeds)):.3g}"
+    axis = f"{low}{'training examples/s':^{max(1, width - len(low) - len(high))}}{high}"
+    key = [
+        f"  {letter}  {text.shorten(text.one_line(p.name), _NAME_WIDTH):<{_NAME_WIDTH}} "
+        f"{text.percent(p.quality):>5} %  {text.rate(p.speed):>7}/s"
+        f"{'  on the front' if p.on_front else ''}"
+        for letter, p in lettered
+    ]
+    return "\n".join([title, *lines, f"{'':>8} └{'─' * width}", f"{'':>10}{axis}", *key])
+
+
+def _place(value: float, low: float, high: float, cells: int) -> int:
+    return round((value - low) / (high - low) * (cells - 1)) if high > low else cells // 2
+
+
+_RECORD_COLUMNS = {
+    "task": True,
+    "attention": True,
+    "encoding": True,
+    "seed": False,
+    "protocol": True,
+    "kind": True,
+    "status": True,
+    "data": True,
+    "test %": False,
+    "length": False,
+    "train ex/s": False,
+    "memory": False,
+}
+
+
 def records_table(records: pd.DataFrame) -> str:
     """What is in a store, one line a record."""
-    header = [
-        "task",
-        "attention",
-        "encoding",
-        "seed",
-        "protocol",
-        "status",
-        "data",
-        "test %",
-        "train ex/s",
-        "memory",
-    ]
     rows = [_record_row(record) for record in records.to_dict("records")]
-    return f"{text_table(header, rows, left=3)}\n{text.plural(len(rows), 'record')}"
+    table = text_table(list(_RECORD_COLUMNS), rows, list(_RECORD_COLUMNS.values()))
+    return f"{table}\n{text.plural(len(rows), 'record')}"
 
 
 def _record_row(record: Mapping[Hashable, object]) -> list[str]:
-    def shown(key: str, form: object) -> str:
+    def number(key: str) -> float | None:
         value = record.get(key)
-        known = isinstance(value, int | float) and value == value
-        return form(value) if known and callable(form) else "—"
+        return value if isinstance(value, int | float) and value == value else None
 
     dataset = record.get("data.dataset")
+    accuracy, length = number("accuracy.test"), number("throughput.length")
+    speed, peak = number("throughput.train_examples_per_second"), number("memory.peak_bytes")
+    names = ("task", "attention", "encoding", "seed", "protocol", "kind", "status")
     return [
-        *(str(record[key]) for key in ("task", "attention", "encoding", "seed", "protocol")),
-        str(record["status"]),
-        str(dataset) if isinstance(dataset, str) else "—",
-        shown("accuracy.test", text.percent),
-        shown("throughput.train_examples_per_second", text.rate),
-        shown("memory.peak_bytes", text.memory),
+        *(str(record[name]) for name in names),
+        dataset if isinstance(dataset, str) else "—",
+        "—" if accuracy is None else text.percent(accuracy),
+        "—" if length is None else f"{length:.0f}",
+        "—" if speed is None else text.rate(speed),
+        "—" if peak is None else text.memory(peak),
     ]

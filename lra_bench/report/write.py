@@ -14,6 +14,8 @@ from lra_bench.report.markdown import markdown_report
 from lra_bench.report.page import render_page
 from lra_bench.results.query import frame
 
+PAGE = "report.html"
+
 
 @dataclass(frozen=True)
 class Written:
@@ -23,17 +25,50 @@ class Written:
     files: list[Path]
 
 
+def write_page(
+    root: str | Path, output: str | Path | None = None, refresh: float | None = None
+) -> Path:
+    """Write the page alone, whole or not at all: a reader may have it open.
+
+    Args:
+        root: the results store.
+        output: where to write (default: `root/report`).
+        refresh: seconds after which the open page loads itself again.
+    """
+    study = read_study(root)
+    directory = _directory(study, output)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return _replace(directory / PAGE, render_page(Analysis(study), refresh))
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+
+
 def write_report(root: str | Path, output: str | Path | None = None) -> Written:
     """Read the store at `root` and write its report to `output` (default: `root/report`).
 
     Raises InputError where the store can't be read or the output can't be written.
     """
     study = read_study(root)
-    directory = Path(output) if output is not None else study.root / "report"
+    directory = _directory(study, output)
     try:
         return _write(study, directory)
     except OSError as error:
-        raise InputError(f"report directory '{directory}' can't be written: {error}") from None
+        raise _unwritable(directory, error) from None
+
+
+def _directory(study: Study, output: str | Path | None) -> Path:
+    return Path(output) if output is not None else study.root / "report"
+
+
+def _unwritable(directory: Path, error: OSError) -> InputError:
+    return InputError(f"report directory '{directory}' can't be written: {error}")
+
+
+def _replace(path: Path, document: str) -> Path:
+    staging = path.with_suffix(".tmp")
+    staging.write_text(document, encoding="utf-8")
+    return staging.replace(path)
 
 
 def _write(study: Study, directory: Path) -> Written:
@@ -51,8 +86,7 @@ def _write(study: Study, directory: Path) -> Written:
     frame(study.records + study.profiles).to_csv(csv, index=False)
     document = directory / "report.md"
     document.write_text(markdown_report(analysis, figures, directory), encoding="utf-8")
-    html = directory / "report.html"
-    html.write_text(render_page(analysis), encoding="utf-8")
+    html = _replace(directory / PAGE, render_page(analysis))
     return Written(html, [html, document, csv, *files])
 
 
