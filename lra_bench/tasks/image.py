@@ -12,6 +12,7 @@ from lra_bench.tasks.base import Block, Request, Task, only_synthetic
 if TYPE_CHECKING:
     from lra_bench.data.sources.tables import Table
 
+REPOSITORY = "uoft-cs/cifar10"
 COLUMNS = ("img", "label")
 SIZE = 32
 
@@ -37,9 +38,9 @@ class Image(Task):
         if source == "hub":
             return "cifar10"
         from lra_bench.data.sources.images import image_format
-        from lra_bench.data.sources.tables import encoded_images, parquet
+        from lra_bench.data.sources.tables import encoded_images, parquet_splits
 
-        table = parquet(self._train(request), COLUMNS)
+        table, _ = parquet_splits(request.data_dir, self.name, COLUMNS)
         first = next(table.batches(), None)
         if first is None:
             raise InputError(f"{table.name}: no rows")
@@ -48,21 +49,23 @@ class Image(Task):
 
     def origin(self, source: str, request: Request) -> list[Path]:
         """The Parquet files."""
-        return [*self._train(request), *self._test(request)] if source == "local" else []
+        from lra_bench.data.sources.layout import files
+
+        names = ["train*.parquet", "test*.parquet"]
+        return files(request.data_dir, self.name, names) if source == "local" else []
 
     def local(self, request: Request) -> Iterator[Block]:
         """Read Parquet files with the columns of the hub's `uoft-cs/cifar10`."""
-        from lra_bench.data.sources.tables import parquet
+        from lra_bench.data.sources.tables import parquet_splits
 
-        train = parquet(self._train(request), COLUMNS)
-        return _photographs(train, parquet(self._test(request), COLUMNS), request)
+        return _photographs(*parquet_splits(request.data_dir, self.name, COLUMNS), request)
 
     def hub(self, request: Request) -> Iterator[Block]:
         """Fetch `uoft-cs/cifar10` from the Hugging Face hub."""
         from lra_bench.data.sources.hub import table
 
-        train = table(self.name, "uoft-cs/cifar10", "train", COLUMNS)
-        return _photographs(train, table(self.name, "uoft-cs/cifar10", "test", COLUMNS), request)
+        train = table(self.name, REPOSITORY, "train", COLUMNS)
+        return _photographs(train, table(self.name, REPOSITORY, "test", COLUMNS), request)
 
     def synthetic(self, request: Request) -> Iterator[Block]:
         """Draw two marks on noise: in which direction does one lie from the other?"""
@@ -70,16 +73,6 @@ class Image(Task):
         from lra_bench.data.synthetic.image import draw
 
         return blocks(draw(self.difficulty), request, batch=500)
-
-    def _train(self, request: Request) -> list[Path]:
-        from lra_bench.data.sources.layout import files
-
-        return files(request.data_dir, self.name, ["train*.parquet"])
-
-    def _test(self, request: Request) -> list[Path]:
-        from lra_bench.data.sources.layout import files
-
-        return files(request.data_dir, self.name, ["test*.parquet"])
 
 
 def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]:
@@ -89,16 +82,17 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]
     from lra_bench.data.sources.images import decode, grey
     from lra_bench.data.sources.tables import Part, class_labels, encoded_images, select
 
+    def part(split: str, start: int, stop: int) -> Part:
+        return Part(split, start, stop, request.cap(split, stop - start))
+
     cut = train.rows * 9 // 10
-    ranges = {train: [("train", 0, cut), ("validation", cut, train.rows)]}
-    ranges[test] = [("test", 0, test.rows)]
-    parts = {
-        table: [Part(split, a, b, request.cap(split, b - a)) for split, a, b in wanted]
-        for table, wanted in ranges.items()
-    }
-    done, total = 0, sum(part.wanted for chosen in parts.values() for part in chosen)
-    for table, chosen in parts.items():
-        for split, rows, batch in select(table, chosen):
+    wanted = [
+        (train, [part("train", 0, cut), part("validation", cut, train.rows)]),
+        (test, [part("test", 0, test.rows)]),
+    ]
+    done, total = 0, sum(one.wanted for _, parts in wanted for one in parts)
+    for table, parts in wanted:
+        for split, rows, batch in select(table, parts):
             where = f"{table.name}, rows {rows[0]}–{rows[-1]}"
             encoded = encoded_images(batch.column("img"), where)
             named = zip((f"{table.name}, row {row}" for row in rows), encoded, strict=True)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from lra_bench.data.sources.tables import Table
 
 
+REPOSITORY = "stanfordnlp/imdb"
+COLUMNS = ("text", "label")
+
+
 class Text(Task):
     """Is a film review, given as bytes, positive?"""
 
@@ -37,23 +41,23 @@ class Text(Task):
 
     def origin(self, source: str, request: Request) -> list[Path]:
         """The Parquet files."""
-        return [*self._train(request), *self._test(request)] if source == "local" else []
+        from lra_bench.data.sources.layout import files
+
+        names = ["train*.parquet", "test*.parquet"]
+        return files(request.data_dir, self.name, names) if source == "local" else []
 
     def local(self, request: Request) -> Iterator[Block]:
         """Read Parquet files with the columns of the hub's `stanfordnlp/imdb`."""
-        from lra_bench.data.sources.tables import parquet
+        from lra_bench.data.sources.tables import parquet_splits
 
-        columns = ("text", "label")
-        train = parquet(self._train(request), columns)
-        return _reviews(train, parquet(self._test(request), columns), request)
+        return _reviews(*parquet_splits(request.data_dir, self.name, COLUMNS), request)
 
     def hub(self, request: Request) -> Iterator[Block]:
         """Fetch `stanfordnlp/imdb` from the Hugging Face hub."""
         from lra_bench.data.sources.hub import table
 
-        train = table(self.name, "stanfordnlp/imdb", "train", ("text", "label"))
-        test = table(self.name, "stanfordnlp/imdb", "test", ("text", "label"))
-        return _reviews(train, test, request)
+        train = table(self.name, REPOSITORY, "train", COLUMNS)
+        return _reviews(train, table(self.name, REPOSITORY, "test", COLUMNS), request)
 
     def synthetic(self, request: Request) -> Iterator[Block]:
         """Draw reviews whose opinion turns: which way?"""
@@ -65,16 +69,6 @@ class Text(Task):
     def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
         """The text."""
         return symbols.tobytes().decode("utf-8", "replace")
-
-    def _train(self, request: Request) -> list[Path]:
-        from lra_bench.data.sources.layout import files
-
-        return files(request.data_dir, self.name, ["train*.parquet"])
-
-    def _test(self, request: Request) -> list[Path]:
-        from lra_bench.data.sources.layout import files
-
-        return files(request.data_dir, self.name, ["test*.parquet"])
 
 
 def _reviews(train: Table, test: Table, request: Request) -> Iterator[Block]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 
+from lra_bench.data.sources.layout import files
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,7 +79,14 @@ def parquet(files: Sequence[Path], columns: Sequence[str]) -> Table:
                 raise InputError(f"{path}: damaged ({error})") from None
 
     rows = sum(opened(path).metadata.num_rows for path in files)
-    return Table(str(files[0]), rows, batches)
+    name = str(files[0]) if len(files) == 1 else f"{files[0].parent} ({len(files)} files)"
+    return Table(name, rows, batches)
+
+
+def parquet_splits(data_dir: Path | None, task: str, columns: Sequence[str]) -> tuple[Table, Table]:
+    """The training and the test table of a task in a data directory."""
+    train = parquet(files(data_dir, task, ["train*.parquet"]), columns)
+    return train, parquet(files(data_dir, task, ["test*.parquet"]), columns)
 
 
 def select(
