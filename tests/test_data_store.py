@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -144,6 +145,17 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write prepared data"):
         write(tmp_path / "file" / "set", [], DESCRIPTION)
+
+
+def test_a_full_disk_is_bad_input_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(path, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    blocks = [block("train", [b"a"], [0]), block("test", [b"b"], [1])]
+    with pytest.raises(InputError, match="cannot write prepared data.*No space left"):
+        write(tmp_path / "set", blocks, DESCRIPTION)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["set.lock"]
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"format": 99}', "{}"])

@@ -116,13 +116,12 @@ def write(directory: Path, blocks: Iterable[Block], description: dict[str, Any])
 
     Raises InputError when the set can't be written or has no training or no test examples.
     """
-    with _staging(directory) as staging:
-        if staging is not None:
-            try:
+    with _lock(directory):
+        if not (directory / MANIFEST).exists():
+            with _staging(directory) as staging:
                 _write_files(staging, blocks, description)
-                _publish(staging, directory)
-            except OSError as error:
-                raise InputError(f"cannot write prepared data to {directory}: {error}") from None
+                with _written_to(directory.parent):
+                    _publish(staging, directory)
     return Manifest.read(directory)
 
 
@@ -130,17 +129,20 @@ def _write_files(staging: Path, blocks: Iterable[Block], description: dict[str, 
     writers: dict[str, _SplitWriter] = {}
     with ExitStack() as files:
         for block in blocks:
-            if block.split not in writers:
-                writers[block.split] = _SplitWriter(staging, block.split, description, files)
-            writers[block.split].add(block)
-        splits = {name: writers[name].finish() for name in SPLITS if name in writers}
+            with _written_to(staging):
+                if block.split not in writers:
+                    writers[block.split] = _SplitWriter(staging, block.split, description, files)
+                writers[block.split].add(block)
+        with _written_to(staging):
+            splits = {name: writers[name].finish() for name in SPLITS if name in writers}
     for needed in ("train", "test"):
         if needed not in splits or not splits[needed].examples:
             raise InputError(f"{description['dataset']}: the source has no {needed} examples")
     manifest = Manifest(
         format=FORMAT, splits=splits, fingerprint=fingerprint(staging, splits), **description
     )
-    (staging / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    with _written_to(staging):
+        (staging / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
 
 
 def fingerprint(directory: Path, splits: Iterable[str]) -> str:
@@ -160,29 +162,38 @@ def scratch_of(directory: Path) -> Path:
 
 
 @contextmanager
-def _staging(directory: Path) -> Iterator[Path | None]:
-    """An empty directory to write the set into, or None when the set exists.
-
-    The lock is the kernel's: it ends with the process that held it, however that ended. So what
-    lies in the staging directory when we get the lock was left by a process that is gone.
-    """
-    work = directory.parent / WORK
-    staging = work / directory.name
+def _written_to(directory: Path) -> Iterator[None]:
+    """Tell of failures to write (no rights, disk full) in one line."""
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        with (work / f"{directory.name}.lock").open("w") as lock:
-            _wait_for(lock, directory.name)
-            if (directory / MANIFEST).exists():
-                yield None
-                return
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir()
-            try:
-                yield staging
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
+        yield
     except OSError as error:
-        raise InputError(f"cannot write prepared data to {directory.parent}: {error}") from None
+        raise InputError(f"cannot write prepared data to {directory}: {error}") from None
+
+
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    """Hold the lock of one set. It is the kernel's: it ends with the process that holds it."""
+    path = directory.parent / WORK / f"{directory.name}.lock"
+    with _written_to(directory.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    with file:
+        with _written_to(directory.parent):
+            _wait_for(file, directory.name)
+        yield
+
+
+@contextmanager
+def _staging(directory: Path) -> Iterator[Path]:
+    """An empty directory to write the set into. What a killed process left in it is removed."""
+    staging = directory.parent / WORK / directory.name
+    with _written_to(directory.parent):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _wait_for(lock: IO[str], name: str) -> None:
