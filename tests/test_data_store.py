@@ -153,7 +153,7 @@ def test_a_full_disk_is_bad_input_and_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "save", full)
     blocks = [block("train", [b"a"], [0]), block("test", [b"b"], [1])]
-    with pytest.raises(InputError, match="cannot write prepared data.*No space left"):
+    with pytest.raises(InputError, match=r"cannot write prepared data.*No space left"):
         write(tmp_path / "set", blocks, DESCRIPTION)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["set.lock"]
 
