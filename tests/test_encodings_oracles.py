@@ -32,9 +32,16 @@ TRANSFORMS = [
     "cosformer",
     "leap",
     "leap:hidden=1",
+    "spe-sine:realisations=6,sines=3",
+    "spe-sine:realisations=6,sines=3,gated=false",
+    "spe-conv:realisations=6,kernel=5",
+    "spe-conv:realisations=6,kernel=20,gated=false",
+    "spe-conv:realisations=6,kernel=9,grid=true",
 ]
 BIASES = ["alibi", "t5", "t5:buckets=8,distance=7", "kerple", "kerple:kernel=power", "fire"]
 BIASES += ["fire:threshold=5,shared=true"]
+MIXES = ["fastrpb", "fastrpb:symmetric=true", "fastrpb:grid=true"]
+MIXES += ["fastrpb:grid=true,symmetric=true"]
 EMBEDDINGS = ["sinusoidal", "sinusoidal:grid=true", "learned"]
 
 
@@ -96,7 +103,9 @@ def test_kernel_attention_weights_equal_the_definition(spec: str, padded: bool) 
         close(mine, theirs)
 
 
-@pytest.mark.parametrize("spec", [s for s in TRANSFORMS if s[:4] in ("none", "rope", "lrpe")])
+@pytest.mark.parametrize(
+    "spec", [s for s in TRANSFORMS if s[:4] in ("none", "rope", "lrpe", "spe-")]
+)
 def test_softmax_scores_equal_the_definition(spec: str) -> None:
     encoding, shape = build(spec), layout(padded=False)
     codes, (q, k) = encoding.prepare(shape), inputs()
@@ -147,3 +156,18 @@ def test_embeddings_equal_the_definition(spec: str) -> None:
     with torch.no_grad():
         found = encoding.embed(x, encoding.prepare(layout(padded=False)))
     close(found - x, expected.expand(2, -1, -1))
+
+
+@pytest.mark.parametrize("prefix", [0, 1])
+@pytest.mark.parametrize("spec", MIXES)
+def test_mixing_equals_the_toeplitz_product(spec: str, prefix: int) -> None:
+    encoding = build(spec, prefix=prefix)
+    oracle = oracle_of(encoding)
+    assert oracle is not None
+    matrix = oracle.mix(encoding, N)
+    assert matrix is not None
+    mask = torch.arange(N) < torch.tensor(LENGTHS).unsqueeze(1)
+    v = inputs()[0] * mask[:, None, :, None]
+    with torch.no_grad():
+        found = encoding.mix(v, encoding.prepare(layout(padded=True)))
+    close(found, matrix @ v.double())

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lra_bench.encodings.alibi import Alibi
 from lra_bench.encodings.base import Encoding, Geometry
 from lra_bench.encodings.cosformer import Cosformer
+from lra_bench.encodings.fastrpb import FastRpb
 from lra_bench.encodings.fire import Fire
 from lra_bench.encodings.kerple import Kerple
 from lra_bench.encodings.leap import Leap
@@ -27,6 +28,8 @@ from lra_bench.encodings.lrpe import Lrpe
 from lra_bench.encodings.none import NoEncoding
 from lra_bench.encodings.rope import Rope
 from lra_bench.encodings.sinusoidal import Sinusoidal
+from lra_bench.encodings.spe_conv import SpeConv
+from lra_bench.encodings.spe_sine import SpeSine
 from lra_bench.encodings.t5 import T5
 
 FeatureMap = Callable[[Tensor], Tensor]
@@ -242,6 +245,147 @@ class LeapOracle(Oracle):
         return weights, weights
 
 
+class SpeOracle(Oracle):
+    """Random codes, multiplied out; and what they tend to as the draws grow in number."""
+
+    def codes(self, encoding: Any, codes: Any, n: int) -> tuple[Tensor, Tensor]:
+        """q̄ and k̄ of a draw, (heads, n, d, R) each, not yet divided by √R."""
+        raise NotImplementedError
+
+    def covariance(self, encoding: Any, n: int) -> Float[Tensor, "heads d n n"]:
+        """P_c(m − n) = E[q̄_m k̄_n] of every channel, gate included."""
+        raise NotImplementedError
+
+    def pairwise(
+        self,
+        encoding: Encoding,
+        feature_map: FeatureMap | None,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+        lengths: Int[Tensor, " batch"] | None,
+        codes: Any,
+    ) -> tuple[Pairs, Pairs]:
+        """φ(q̂_i) · φ(k̂_j) with q̂_r = Σ_c q_c q̄_(c,r) / √R, for the draw at hand."""
+        phi = feature_map or _identity
+        q_codes, k_codes = self.codes(encoding, codes, q.shape[-2])
+        scale = math.sqrt(q_codes.shape[-1])
+        coded_q = torch.einsum("bhnd,hndr->bhnr", q.double(), q_codes) / scale
+        coded_k = torch.einsum("bhnd,hndr->bhnr", k.double(), k_codes) / scale
+        scores = _products(phi(coded_q), phi(coded_k))
+        return scores, scores
+
+    def expected_scores(
+        self,
+        encoding: Encoding,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+    ) -> Pairs:
+        """E[q̂_i · k̂_j] = Σ_c P_c(i − j) q_ic k_jc: relative, unlike any one draw."""
+        p = self.covariance(encoding, q.shape[-2])
+        return torch.einsum("bhid,hdij,bhjd->bhij", q.double(), p, k.double())
+
+
+class SpeSineOracle(SpeOracle):
+    """Sums of sines with random weights."""
+
+    def codes(self, encoding: SpeSine, codes: Any, n: int) -> tuple[Tensor, Tensor]:
+        """Sine by sine."""
+        noise = codes.noise.detach().double()
+        frequencies, offsets, gains = self._parameters(encoding)
+        heads, width, sines = frequencies.shape
+        made = torch.zeros(2, heads, n, width, noise.shape[-1], dtype=torch.float64)
+        for m in range(n):
+            for sine in range(sines):
+                weight = (gains[..., sine] / math.sqrt(2 * sines)).unsqueeze(-1)
+                for which, shift in enumerate((offsets[..., sine], torch.zeros(heads, width))):
+                    phase = (2 * math.pi * frequencies[..., sine] * m + shift).unsqueeze(-1)
+                    made[which, :, m] += weight * phase.cos() * noise[:, :, sine]
+                    made[which, :, m] += weight * phase.sin() * noise[:, :, sines + sine]
+        q_codes, k_codes = (_gated(encoding, codes, code) for code in made)
+        return q_codes, k_codes
+
+    def covariance(self, encoding: SpeSine, n: int) -> Tensor:
+        """Σ_k g_k²/(2K) cos(2π f_k (m − n) + o_k)."""
+        frequencies, offsets, gains = self._parameters(encoding)
+        place = torch.arange(n, dtype=torch.float64)
+        away = place.unsqueeze(1) - place
+        phases = 2 * math.pi * frequencies[..., None, None] * away + offsets[..., None, None]
+        weights = gains**2 / (2 * gains.shape[-1])
+        return _gated_covariance(encoding, torch.einsum("hdk,hdkij->hdij", weights, phases.cos()))
+
+    def _parameters(self, encoding: SpeSine) -> tuple[Tensor, Tensor, Tensor]:
+        """Frequencies in cycles a token, offsets in radians, gains."""
+        frequencies, offsets, gains = (
+            weights.detach().double()
+            for weights in (encoding.frequencies, encoding.offsets, encoding.gains)
+        )
+        return 1 / (1 + torch.exp(-frequencies)) / 2, offsets, torch.log(1 + torch.exp(gains))
+
+
+class SpeConvOracle(SpeOracle):
+    """Noise under a sliding kernel."""
+
+    def codes(self, encoding: SpeConv, codes: Any, n: int) -> tuple[Tensor, Tensor]:
+        """Tap by tap."""
+        noise = encoding.noise(codes, n).detach().double()
+        kernels = encoding.kernels.detach().double()
+        heads, width, _, rows, columns = kernels.shape
+        made = torch.zeros(2, heads, n, width, noise.shape[-1], dtype=torch.float64)
+        for m in range(n):
+            row, column = self._origin(encoding, m)
+            for i in range(rows):
+                for j in range(columns):
+                    under = noise[:, :, row + i, column + j]
+                    for which in range(2):
+                        made[which, :, m] += kernels[:, :, which, i, j].unsqueeze(-1) * under
+        q_codes, k_codes = (_gated(encoding, codes, code) for code in made)
+        return q_codes, k_codes
+
+    def covariance(self, encoding: SpeConv, n: int) -> Tensor:
+        """Σ_l w_l w′_(l + m − n), over both axes on a grid."""
+        kernels = encoding.kernels.detach().double()
+        heads, width, _, rows, columns = kernels.shape
+        p = torch.zeros(heads, width, n, n, dtype=torch.float64)
+        for m in range(n):
+            for other in range(n):
+                places = zip(self._origin(encoding, m), self._origin(encoding, other), strict=True)
+                down, right = (a - b for a, b in places)
+                for i in range(max(0, -down), min(rows, rows - down)):
+                    for j in range(max(0, -right), min(columns, columns - right)):
+                        p[:, :, m, other] += (
+                            kernels[:, :, 0, i, j] * kernels[:, :, 1, i + down, j + right]
+                        )
+        return _gated_covariance(encoding, p)
+
+    def _origin(self, encoding: SpeConv, m: int) -> tuple[int, int]:
+        """Row and column of the noise that a token's first tap meets."""
+        if not encoding.grid:
+            return 0, m
+        row, column = _place(encoding.geometry, m, True)
+        return row + encoding.geometry.prefix, column + encoding.geometry.prefix
+
+
+class FastRpbOracle(Oracle):
+    """The matrix W, entry by entry."""
+
+    def mix(self, encoding: Encoding, n: int) -> Tensor:
+        """w(m − n); on a grid w(r − r′) + u(c − c′); zero in the prefix's rows and columns."""
+        if not isinstance(encoding, FastRpb):
+            raise TypeError("this oracle is FastRPB's")
+        geometry = encoding.geometry
+        w = torch.zeros(geometry.heads, n, n, dtype=torch.float64)
+        for m in range(geometry.prefix, n):
+            for other in range(geometry.prefix, n):
+                if encoding.grid:
+                    here, there = (_place(geometry, i, True) for i in (m, other))
+                else:
+                    here, there = (m,), (other,)
+                for table, a, b in zip(encoding.weights, here, there, strict=True):
+                    entry = abs(a - b) if encoding.symmetric else a - b + table.shape[1] // 2
+                    w[:, m, other] += table.detach().double()[:, entry]
+        return w
+
+
 class SinusoidalOracle(Oracle):
     """Sines at even, cosines at odd channels."""
 
@@ -353,6 +497,9 @@ _BUILT_IN: dict[type[Encoding], Oracle] = {
     T5: T5Oracle(),
     Kerple: KerpleOracle(),
     Fire: FireOracle(),
+    SpeSine: SpeSineOracle(),
+    SpeConv: SpeConvOracle(),
+    FastRpb: FastRpbOracle(),
 }
 
 
@@ -374,6 +521,23 @@ def _perceptron(module: nn.Module, x: Tensor) -> Tensor:
     weights = [parameter.detach().double() for parameter in module.parameters()]
     x = x @ weights[0].T + weights[1]
     return x if len(weights) == 2 else torch.relu(x) @ weights[2].T + weights[3]
+
+
+def _gated(encoding: Any, codes: Any, code: Tensor) -> Tensor:
+    """√(1 − γ) code + √γ ε, the code being (heads, n, d, R)."""
+    if encoding.gate is None:
+        return code
+    gate = torch.sigmoid(encoding.gate.detach().double())[:, None, :, None]
+    noise = codes.gate_noise.detach().double().unsqueeze(1)
+    return torch.sqrt(1 - gate) * code + torch.sqrt(gate) * noise
+
+
+def _gated_covariance(encoding: Any, p: Tensor) -> Tensor:
+    """(1 − γ) P + γ."""
+    if encoding.gate is None:
+        return p
+    gate = torch.sigmoid(encoding.gate.detach().double())[..., None, None]
+    return (1 - gate) * p + gate
 
 
 def _products(q: Tensor, k: Tensor) -> Tensor:
