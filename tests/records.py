@@ -95,7 +95,7 @@ def make_record(
             dataset=name,
             source="synthetic" if synthetic else "local",
             synthetic=synthetic,
-            fingerprint=fingerprint or f"sha256:{_number(name):064x}",
+            fingerprint=fingerprint or f"sha256:{_number(name):x}".ljust(71, "0"),
             train=20000,
             validation=2000,
             test=total,

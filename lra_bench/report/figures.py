@@ -54,11 +54,15 @@ _RC: dict[Any, Any] = {
 
 @contextmanager
 def _canvas(panels: int, columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
+    import warnings
+
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(_RC), warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes; it need not be said each time.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         rows = math.ceil(panels / columns)
         figure = Figure(figsize=(TEXT_WIDTH, PANEL_HEIGHT * rows + 0.4), layout="constrained")
         FigureCanvasAgg(figure)  # labels are placed by the size of their letters

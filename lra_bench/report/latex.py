@@ -19,6 +19,8 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
+    "[": "{[}",  # bare, these two are arguments of the \\ before them
+    "*": "{*}",
     "±": r"$\pm$",
     "×": r"$\times$",
     "−": r"$-$",
@@ -43,7 +45,7 @@ def _character(character: str) -> str:
         return _SPECIAL[character]
     if " " <= character <= "~" or "\u00c0" <= character <= "\u00ff":
         return character
-    return f"[U+{ord(character):04X}]"
+    return f"{{[}}U+{ord(character):04X}]"
 
 
 def latex_table(table: Table) -> str:

@@ -330,7 +330,7 @@ function block(title, facts) {
   const known = Object.entries(facts).filter(([, value]) => value != null && value !== "");
   if (!known.length) return null;
   const plain = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
-  return el("section", {}, el("h4", {}, title),
+  return el("section", {}, el("h3", {}, title),
     el("dl", {}, ...known.flatMap(([name, value]) => [el("dt", {}, el("bdi", {}, name.replaceAll("_", " "))), el("dd", {}, el("bdi", {}, plain(value)))])));
 }
 function detail(record) {
@@ -350,7 +350,7 @@ function detail(record) {
     record.curve?.length > 1 ? spark(record.curve) : null,
   ];
   const log = record.log
-    ? el("section", {}, el("h4", {}, "End of the log"), el("pre", { tabindex: "0", dir: "ltr", "aria-label": "End of the log" }, record.log))
+    ? el("section", {}, el("h3", {}, "End of the log"), el("pre", { tabindex: "0", dir: "ltr", "aria-label": "End of the log" }, record.log))
     : null;
   return el("div", {}, el("div", { class: "facts" }, ...blocks), log);
 }
@@ -367,7 +367,7 @@ function spark(curve) {
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `Validation accuracy from ${fixed(100 * values[0], 1)} % to ${fixed(100 * values.at(-1), 1)} % over ${last} steps`);
   svg.append(path);
-  return el("section", {}, el("h4", {}, `Validation accuracy, ${fixed(100 * low, 1)}–${fixed(100 * high, 1)} %`), svg);
+  return el("section", {}, el("h3", {}, `Validation accuracy, ${fixed(100 * low, 1)}–${fixed(100 * high, 1)} %`), svg);
 }
 
 function openFromAddress() {
@@ -398,7 +398,10 @@ const spy = new IntersectionObserver((entries) => {
     }
   }
 }, { rootMargin: "-15% 0px -75% 0px" });
-for (const link of links) if ($(link.hash)) spy.observe($(link.hash));
+for (const link of links) {
+  const section = document.getElementById(link.hash.slice(1));
+  if (section) spy.observe(section);
+}
 
 // While a study runs: load again, and stay where the reader was.
 const every = Number(document.body.dataset.refresh);
