@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lra_bench.attention.base import Attention
-from lra_bench.attention.products import EPSILON, append_ones, column, normalise, weigh
+from lra_bench.attention.products import EPSILON, append_ones, column, masked, normalise, weigh
+from lra_bench.attention.toeplitz import weigh_toeplitz
 from lra_bench.encodings.base import Encoding, Geometry
 
 Normaliser = Literal["sum", "rms"]
@@ -19,7 +20,8 @@ class KernelAttention(Attention):
     """out_i = Σ_j w_ij v_j / Σ_j w_ij with w_ij = φ(q_i)·φ(k_j), the sums over j taken first.
 
     Katharopoulos et al. 2020, equation 4. A query whose weights are all zero gets zero. Dropout
-    is not applied: the weights are never written out, so there is nothing to drop.
+    is not applied: the weights are never written out, so there is nothing to drop. A Toeplitz bias
+    b multiplies w_ij by exp(b(i − j)), which costs O(N log N) (`toeplitz`).
 
     Args:
         geometry: sizes of the model.
@@ -29,7 +31,8 @@ class KernelAttention(Attention):
     """
 
     cost = "N"
-    hooks = frozenset({"transform"})
+    hooks = frozenset({"transform", "bias"})
+    bias_kinds = frozenset({"toeplitz"})
     provides: frozenset[str] = frozenset({"nonnegative features"})
 
     def __init__(
@@ -64,12 +67,26 @@ class KernelAttention(Attention):
         plain_q, plain_k = q, k
         if encoding.stage == "features":
             q, k = (x.to(v.dtype) for x in encoding.transform(q, k, codes))
+        factors = _factors(encoding, v.shape[-2], codes)
         d, real = v.shape[-1], column(mask, v)
         if self.normaliser == "rms":
-            weighed = weigh(q, k, v if real is None else v * real)
-            return F.rms_norm(weighed, (d,), eps=EPSILON**2)
+            return F.rms_norm(_weigh(q, k, masked(v, real), factors), (d,), eps=EPSILON**2)
         if q is plain_q or encoding.denominator == "transformed":
-            return normalise(weigh(q, k, append_ones(v, mask)), d)
+            # The columns' number matters to matrix products only, and costs an FFT each.
+            ones = append_ones(v, real, aligned=factors is None)
+            return normalise(_weigh(q, k, ones, factors), d)
         ones = v.new_ones(v.shape[0], 1, v.shape[2], 1) if real is None else real
-        total = weigh(plain_q, plain_k, ones.expand(-1, v.shape[1], -1, -1))
-        return normalise(weigh(q, k, v if real is None else v * real), d, total)
+        total = _weigh(plain_q, plain_k, ones.expand(-1, v.shape[1], -1, -1), factors)
+        return normalise(_weigh(q, k, masked(v, real), factors), d, total)
+
+
+def _factors(encoding: Encoding, n: int, codes: Any) -> Float[Tensor, "heads offsets"] | None:
+    """exp(b) of the encoding's bias; a factor common to a head cancels and keeps it in range."""
+    if "bias" not in encoding.hooks():
+        return None
+    bias = encoding.bias(n, codes)
+    return (bias - bias.detach().amax(-1, keepdim=True)).exp()
+
+
+def _weigh(q: Tensor, k: Tensor, v: Tensor, factors: Tensor | None) -> Tensor:
+    return weigh(q, k, v) if factors is None else weigh_toeplitz(q, k, v, factors)

@@ -25,19 +25,32 @@ def weigh(
     return _Weigh.apply(q, k, v)
 
 
+def column(mask: Bool[Tensor, "batch n"] | None, v: Tensor) -> Float[Tensor, "batch 1 n 1"] | None:
+    """The mask as factors in the type of `v`."""
+    return None if mask is None else mask[:, None, :, None].to(v.dtype)
+
+
+def masked(
+    v: Float[Tensor, "batch heads n d"], real: Float[Tensor, "batch 1 n 1"] | None
+) -> Float[Tensor, "batch heads n d"]:
+    """Zero the values at padding."""
+    return v if real is None else v * real
+
+
 def append_ones(
-    v: Float[Tensor, "batch heads n d"], mask: Bool[Tensor, "batch n"] | None
+    v: Float[Tensor, "batch heads n d"],
+    real: Float[Tensor, "batch 1 n 1"] | None,
+    *,
+    aligned: bool = True,
 ) -> Float[Tensor, "batch heads n columns"]:
     """Values with ones in the columns from d on, and zeros at padding.
 
     Weighed like the values, the ones sum the weights: the normaliser comes with the same product.
+    Aligned, a GPU gets columns in multiples of eight, as its tensor cores want them.
     """
-    return _AppendOnes.apply(v, column(mask, v), _columns(v))
-
-
-def column(mask: Bool[Tensor, "batch n"] | None, v: Tensor) -> Float[Tensor, "batch 1 n 1"] | None:
-    """The mask as factors in the type of `v`."""
-    return None if mask is None else mask[:, None, :, None].to(v.dtype)
+    d = v.shape[-1]
+    columns = d + 8 - d % 8 if aligned and v.is_cuda else d + 1
+    return _AppendOnes.apply(v, real, columns)
 
 
 def normalise(
@@ -52,12 +65,6 @@ def normalise(
     output projection reads it.
     """
     return _Normalise.apply(weighed, d, total)
-
-
-def _columns(v: Tensor) -> int:
-    """Columns of values and ones: tensor cores want a multiple of eight, a CPU the fewest."""
-    d = v.shape[-1]
-    return d + 8 - d % 8 if v.is_cuda else d + 1
 
 
 def _write(operation: Any, a: Tensor, b: Tensor, destination: Tensor) -> None:
