@@ -15,6 +15,9 @@ from lra_bench.encodings.base import Encoding, Geometry
 
 Normaliser = Literal["sum", "rms"]
 
+NONNEGATIVE = "nonnegative features"
+FIXED_SCALE = "features of fixed scale"
+
 
 class KernelAttention(Attention):
     """out_i = Σ_j w_ij v_j / Σ_j w_ij with w_ij = φ(q_i)·φ(k_j), the sums over j taken first.
@@ -22,6 +25,9 @@ class KernelAttention(Attention):
     Katharopoulos et al. 2020, equation 4. A query whose weights are all zero gets zero. Dropout
     is not applied: the weights are never written out, so there is nothing to drop. A Toeplitz bias
     b multiplies w_ij by exp(b(i − j)), which costs O(N log N) (`toeplitz`).
+
+    A feature map that leaves a common factor free (see `feature_maps`) can't serve an encoding
+    whose transform of the features is not linear; one that does not provides `FIXED_SCALE`.
 
     Args:
         geometry: sizes of the model.
@@ -33,7 +39,7 @@ class KernelAttention(Attention):
     cost = "N"
     hooks = frozenset({"transform", "bias"})
     bias_kinds = frozenset({"toeplitz"})
-    provides: frozenset[str] = frozenset({"nonnegative features"})
+    provides = frozenset({NONNEGATIVE})
 
     def __init__(
         self, geometry: Geometry, dropout: float = 0.0, *, normaliser: Normaliser = "sum"

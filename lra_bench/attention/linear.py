@@ -14,7 +14,7 @@ from lra_bench.attention.feature_maps import (
     relu,
     squared_relu,
 )
-from lra_bench.attention.kernel import KernelAttention
+from lra_bench.attention.kernel import FIXED_SCALE, KernelAttention
 from lra_bench.encodings.base import Geometry
 
 _POINTWISE = {"elu": elu_plus_one, "relu": relu, "relu2": squared_relu}
@@ -42,6 +42,8 @@ class Linear(KernelAttention):
     ) -> None:
         super().__init__(geometry, dropout, normaliser=normaliser)
         self.features = features
+        if features in _POINTWISE:
+            self.provides = self.provides | {FIXED_SCALE}
 
     def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n e"]:
         """φ of the queries."""

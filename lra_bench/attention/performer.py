@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from lra_bench.attention.feature_maps import exp_keys, exp_queries
-from lra_bench.attention.kernel import KernelAttention
+from lra_bench.attention.kernel import FIXED_SCALE, KernelAttention
 from lra_bench.encodings.base import Geometry, Layout
+from lra_bench.errors import InputError
 
 RELU_OFFSET = 1e-3
 
@@ -36,6 +36,9 @@ class Performer(KernelAttention):
         redraw: draw anew in every `forward` pass of training, or `never`. Evaluation always uses
             the projection fixed at construction, so that its results repeat.
         normaliser: see `KernelAttention`.
+
+    Raises:
+        InputError: `number` is less than 1.
     """
 
     def __init__(
@@ -44,19 +47,23 @@ class Performer(KernelAttention):
         dropout: float = 0.0,
         *,
         features: Literal["softmax", "relu"] = "softmax",
-        number: Annotated[int, Field(ge=1)] = 128,
+        number: int = 128,
         orthogonal: bool = True,
         redraw: Literal["forward", "never"] = "forward",
         normaliser: Literal["sum", "rms"] = "sum",
     ) -> None:
         super().__init__(geometry, dropout, normaliser=normaliser)
+        if number < 1:
+            raise InputError(f"performer: number={number}; at least 1 is needed")
+        if features == "relu":
+            self.provides = self.provides | {FIXED_SCALE}
         self.features, self.number = features, number
         self.orthogonal, self.redraw = orthogonal, redraw
         self._seed = int(torch.randint(2**31, ()))
         self._channels = geometry.head_dim
         self._layout: Layout | None = None
         self._fixed: Tensor | None = None
-        self._projection: Tensor | None = None
+        self.projection: Tensor | None = None
 
     def get_extra_state(self) -> Tensor:
         """The seed of the fixed projection: its size is known only once queries have been seen."""
@@ -69,7 +76,7 @@ class Performer(KernelAttention):
     def prepare(self, layout: Layout) -> None:
         """Draw the projection of this forward pass, or take the fixed one."""
         self._layout = layout
-        self._projection = self._choose(layout)
+        self.projection = self._choose(layout)
 
     def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
         """φ of the queries."""
@@ -87,12 +94,12 @@ class Performer(KernelAttention):
         return exp_keys(projected - half_square, mask)
 
     def _project(self, x: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
-        projection = self._projection
+        projection = self.projection
         if projection is None or projection.shape[1] != x.shape[-1]:
             # An encoding changes the number of channels, as the first queries show.
             self._channels = x.shape[-1]
             layout = self._layout or Layout(x.shape[-2], None, x.device, x.dtype)
-            projection = self._projection = self._choose(layout)
+            projection = self.projection = self._choose(layout)
         scale = self.geometry.head_dim**-0.25
         return F.linear(x.contiguous(), (scale * projection).to(x.dtype))
 

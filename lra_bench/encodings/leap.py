@@ -28,7 +28,7 @@ class Leap(Encoding):
     per_layer = True
     stage = "features"
     denominator = "transformed"
-    needs = frozenset({"nonnegative features"})
+    needs = frozenset({"nonnegative features", "features of fixed scale"})
 
     def __init__(self, geometry: Geometry, *, hidden: int = 16) -> None:
         super().__init__(geometry)
