@@ -136,7 +136,7 @@ def test_stand_ins_say_so_and_fit_the_wanted_length(tmp_path, name, difficulty):
 
 def test_the_stand_in_for_path_x_is_as_long(tmp_path):
     _, manifest = made("pathfinder:size=128", "synthetic", tmp_path, Request(limit=3))
-    assert manifest.dataset == "synthetic-spirals-16k-hard"
+    assert manifest.dataset == "synthetic-marks-16k-hard"
     assert manifest.length == manifest.splits["train"].longest == 16_384
     assert manifest.grid == [128, 128]
 

@@ -70,9 +70,9 @@ class Image(Task):
     def synthetic(self, request: Request) -> Iterator[Block]:
         """Draw two marks on noise: in which direction does one lie from the other?"""
         from lra_bench.data.synthetic import blocks
-        from lra_bench.data.synthetic.image import draw
+        from lra_bench.data.synthetic.marks import draw
 
-        return blocks(draw(self.difficulty), request, batch=500)
+        return blocks(draw(self.difficulty, SIZE, self.classes), request, batch=500)
 
 
 def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]:

@@ -48,7 +48,7 @@ class Pathfinder(Task):
         """Such as `pathfinder32-hard`, or the stand-in of that size."""
         if source == "synthetic":
             long = "-16k" if self.size == 128 else str(self.size)
-            return f"synthetic-spirals{long}-{self.difficulty}"
+            return f"synthetic-marks{long}-{self.difficulty}"
         self.origin(source, request)
         return f"pathfinder{self.size}-{self.difficulty}"
 
@@ -78,13 +78,13 @@ class Pathfinder(Task):
         return draw(wanted, parameters(self.size, self.difficulty), SEED, request)
 
     def synthetic(self, request: Request) -> Iterator[Block]:
-        """Draw two intertwined spirals: do the two dots lie on the same one?"""
+        """Draw two marks far apart: does the second lie below or above the first?"""
         from lra_bench.data.synthetic import Difficulty, blocks
-        from lra_bench.data.synthetic.spirals import draw
+        from lra_bench.data.synthetic.marks import draw
 
         levels: dict[str, Difficulty] = {"easy": "easy", "intermediate": "medium", "hard": "hard"}
         batch = max(1, 512 * 32**2 // self.length)
-        return blocks(draw(levels[self.difficulty], self.size), request, batch)
+        return blocks(draw(levels[self.difficulty], self.size, self.classes), request, batch)
 
     def _metadata(self, request: Request) -> list[Path]:
         from lra_bench.data.sources.layout import folder
