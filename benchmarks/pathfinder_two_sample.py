@@ -13,6 +13,7 @@ where DATA_DIR/pathfinder32/curv_contour_length_14 holds the reference images. T
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,8 @@ def train_reader(count: int, steps: int, batch: int = 128) -> Reader:
         loss.backward()
         optimiser.step()
         schedule.step()
+        if (step + 1) % 250 == 0:
+            print(f"step {step + 1} of {steps}: loss {loss:.3f}", file=sys.stderr, flush=True)
     return reader
 
 
@@ -226,7 +229,7 @@ def right(reader: Reader, images: Tensor, labels: Tensor) -> tuple[float, float]
 
 
 def second_question(theirs: Tensor, their_labels: Tensor, quick: bool) -> None:
-    count, steps = (4_000, 20) if quick else (80_000, 6_000)
+    count, steps = (4_000, 20) if quick else (80_000, 5_000)
     reader = train_reader(count, steps)
     images, labels = generate(0, 4 * len(theirs), HARD, OURS_SEED)
     ours, our_error = right(reader, torch.from_numpy(images), torch.from_numpy(labels))
