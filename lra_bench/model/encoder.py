@@ -90,7 +90,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.geometry, self.pooling = geometry, pooling
         self.embedding = nn.Embedding(vocabulary + 1, geometry.dim, padding_idx=0)
-        self.cls = nn.Parameter(torch.zeros(geometry.prefix, geometry.dim))
+        self.cls = nn.Parameter(torch.zeros(1, geometry.dim)) if geometry.prefix else None
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(geometry.dim, eps=1e-6)
         self.dropout = Dropout(dropout)
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
 
     def _embed(self, tokens: Tensor) -> Tensor:
         x = self.embedding(tokens)
-        if self.geometry.prefix:
+        if self.cls is not None:
             x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1)
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))

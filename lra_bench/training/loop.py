@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from lra_bench.results.record import CurvePoint
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.device import Precision, precision_context
 from lra_bench.training.evaluation import Score, evaluate
-from lra_bench.training.optimiser import build_optimiser, build_scheduler
+from lra_bench.training.optimiser import build_optimiser, set_learning_rate
 from lra_bench.training.random_state import get_state, set_state
 
 # A state is saved at every evaluation, and in between once so many seconds have passed.
@@ -79,7 +78,6 @@ class Trainer:
         self.progress = progress or Progress()
         self.device = data.train.device
         self.optimiser = build_optimiser(model, settings)
-        self.scheduler = build_scheduler(self.optimiser, settings)
         self.order = BatchOrder(
             data.train.example_lengths, settings.batch, seed, settings.bucket and settings.trim
         )
@@ -116,11 +114,11 @@ class Trainer:
         self.seen += batch.examples
 
     def update(self) -> None:
-        """Optimiser and schedule, after the micro-batches of a step."""
+        """The optimiser's part of a step, after its micro-batches."""
         if self.settings.clip is not None:
             torch.nn.utils.clip_grad_value_(self.model.parameters(), self.settings.clip)
+        set_learning_rate(self.optimiser, self.settings, self.state.step)
         self.optimiser.step()
-        self.scheduler.step()
         self.optimiser.zero_grad(set_to_none=True)
 
     def _next_evaluation(self) -> int:
@@ -217,7 +215,6 @@ class Trainer:
                 "seconds": [state.training_seconds, state.evaluation_seconds, state.data_seconds],
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
-                "scheduler": _plain(self.scheduler.state_dict()),
                 "totals": self.totals,
                 "seen": self.seen,
                 "random": get_state(self.generator),
@@ -234,7 +231,6 @@ class Trainer:
             return
         self.model.load_state_dict(saved["model"])
         self.optimiser.load_state_dict(saved["optimiser"])
-        self.scheduler.load_state_dict(saved["scheduler"])
         set_state(saved["random"], self.generator)
         self.totals.copy_(saved["totals"])
         self.seen = saved["seen"]
@@ -250,8 +246,3 @@ class Trainer:
             gathering,
         )
         self.progress.say(f"carrying on from step {self.state.step}")
-
-
-def _plain(state: dict[str, Any]) -> dict[str, Any]:
-    """A scheduler's state without functions, which a checkpoint may not hold."""
-    return {key: value for key, value in state.items() if key != "lr_lambdas"}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 
 from lra_bench.config import Settings
 
@@ -28,9 +26,10 @@ def build_optimiser(model: nn.Module, settings: Settings) -> AdamW:
     )
 
 
-def build_scheduler(optimiser: torch.optim.Optimizer, settings: Settings) -> LambdaLR:
-    """The protocol's learning rate, step by step."""
-    return LambdaLR(optimiser, lambda step: factor(step, settings))
+def set_learning_rate(optimiser: AdamW, settings: Settings, step: int) -> None:
+    """Set the rate of the step about to be taken, counted from 0: there is no state to resume."""
+    for group in optimiser.param_groups:
+        group["lr"] = settings.learning_rate * factor(step, settings)
 
 
 def factor(step: int, settings: Settings) -> float:

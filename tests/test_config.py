@@ -1,0 +1,134 @@
+"""Studies, settings and specs: what is valid, and what a wrong one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lra_bench.config import Cell, Settings, Study, protocol_names, read_yaml, settings_for
+from lra_bench.encodings import encodings
+from lra_bench.errors import InputError
+from lra_bench.registry import Spec
+
+TASKS = ("listops", "text", "retrieval", "image", "pathfinder")
+
+
+def cell(**changes: object) -> Cell:
+    values = {
+        "task": Spec("text"),
+        "attention": Spec("linear"),
+        "encoding": Spec("rope"),
+        "seed": 0,
+        "protocol": "mini",
+        "source": "local",
+        "settings": Settings(length=128),
+    }
+    return Cell(**{**values, **changes})
+
+
+@pytest.mark.parametrize("protocol", protocol_names())
+@pytest.mark.parametrize("task", TASKS)
+def test_every_protocol_sets_every_task(protocol: str, task: str) -> None:
+    settings = settings_for(protocol, Spec(task), {})
+    assert settings.length >= 256
+    assert settings.qkv % settings.heads == 0
+
+
+def test_lra_has_the_papers_numbers() -> None:
+    listops = settings_for("lra", Spec("listops"), {})
+    assert (listops.layers, listops.heads, listops.dim, listops.mlp) == (4, 8, 512, 1024)
+    assert (listops.batch, listops.steps, listops.warmup) == (32, 5000, 1000)
+    assert settings_for("lra", Spec("text"), {}).selection == "test"
+    assert settings_for("lra", Spec("pathfinder"), {}).pooling == "mean"
+    assert settings_for("small", Spec("retrieval"), {}).learning_rate == 2e-4
+
+
+def test_hash_covers_every_setting_and_seed() -> None:
+    base = cell()
+    assert base.hash == cell().hash
+    others = [
+        cell(seed=1),
+        cell(encoding=Spec("rope", (("stage", "inputs"),))),
+        cell(source="hub"),
+        cell(settings=Settings(length=128, dropout=0.2)),
+        cell(settings=Settings(length=128, precision="float32")),
+    ]
+    assert len({base.hash, *(other.hash for other in others)}) == 6
+
+
+def test_hash_ignores_the_protocols_name() -> None:
+    assert cell(protocol="copy.yaml").hash == cell().hash
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"taks": ["text"]}, "did you mean 'tasks'?"),
+        ({"seeds": ["x"]}, "seeds.0"),
+        ({"protocol": 3}, "protocol"),
+    ],
+)
+def test_bad_study_names_the_field(flags: dict[str, object], expected: str) -> None:
+    with pytest.raises(InputError, match=expected.replace("?", r"\?")):
+        Study.read(None, flags)
+
+
+def test_flags_override_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("tasks: [text]\nprotocol: small\n")
+    study = Study.read(path, {"protocol": "mini"})
+    assert study.tasks == ("text",)
+    assert study.protocol == "mini"
+
+
+def test_yaml_error_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("tasks: [text]\nseeds: [1, 2\nprotocol: mini\n")
+    with pytest.raises(InputError, match=r"study\.yaml:3"):
+        read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ropee", "did you mean 'rope'"),
+        ("rope:stag=inputs", "did you mean 'stage'"),
+        ("rope:stage=nowhere", "'nowhere' does not fit"),
+        ("rope:stage", "should read key=value"),
+    ],
+)
+def test_bad_spec_is_told_what_would_be_right(text: str, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        encodings.parse(text)
+
+
+def test_default_parameters_leave_the_spec() -> None:
+    assert str(encodings.parse("rope:stage=features")) == "rope"
+    assert str(encodings.parse("rope:stage=inputs")) == "rope:stage=inputs"
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_spec_or_an_input_error(text: str) -> None:
+    try:
+        spec = encodings.parse(text)
+    except InputError:
+        return
+    assert encodings.parse(str(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"qkv": 65}, "does not divide into 2 heads"),
+        ({"batch": 30, "accumulate": 4}, "does not divide by accumulate"),
+        ({"stepz": 1}, "did you mean 'steps'"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+    ],
+)
+def test_bad_settings_are_named(values: dict[str, object], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        settings_for("mini", Spec("text"), values)
