@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +60,19 @@ def test_series_is_that_of_the_public_generator(size: int, difficulty: str) -> N
 def test_bad_parameters_name_the_nearest(size: int, difficulty: str, hint: str) -> None:
     with pytest.raises(InputError, match=hint):
         parameters(size, difficulty)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"seed_distance": 8}, "seed distance below 8"),
+        ({"paddle_thickness": 0.7}, "multiple of 0.5"),
+        ({"contour_length": 2}, "contour length of 3"),
+    ],
+)
+def test_parameters_that_can_not_be_drawn_are_refused(wrong: dict[str, Any], hint: str) -> None:
+    with pytest.raises(InputError, match=hint):
+        replace(HARD, **wrong)
 
 
 def test_parameters_follow_the_public_wrapper() -> None:

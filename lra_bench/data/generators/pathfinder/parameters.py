@@ -16,6 +16,9 @@ class PathfinderParameters:
     A path is a chain of paddles (dashes) with gaps of about twice the paddle margin. Two target
     paths of `contour_length` paddles start `seed_distance` apart; then come short distractor
     paths, as many as fit. Brightness is relative to a marker's.
+
+    Raises:
+        InputError: no image can be drawn so.
     """
 
     size: int
@@ -33,6 +36,21 @@ class PathfinderParameters:
     antialias_scale: int = 2
     path_retries: int = 4
     paddle_retries: int = 2
+
+    def __post_init__(self) -> None:
+        if 4 * self.seed_distance >= self.size:
+            raise InputError(
+                f"Pathfinder paths start {self.seed_distance} pixels apart, twice that from the "
+                f"border: give a seed distance below {self.size / 4:g} for size {self.size}"
+            )
+        width = self.paddle_thickness * self.antialias_scale
+        if width < 1 or width != round(width):
+            raise InputError(
+                f"Pathfinder draws paddles {width:g} pixels thick before shrinking: give a "
+                f"thickness that is a multiple of {1 / self.antialias_scale:g}"
+            )
+        if self.contour_length < 3 or not self.paddle_margins:
+            raise InputError("Pathfinder needs a contour length of 3 or more, and a paddle margin")
 
     @property
     def distractor_length(self) -> int:
