@@ -1,1 +1,1 @@
-"""The conformance suite that any encoding or attention can be put through."""
+"""The conformance suite: invariants that every encoding and attention is put through."""

@@ -147,7 +147,8 @@ class Lrpe(Encoding):
             theta = self.theta.to(torch.promote_types(self.theta.dtype, torch.float32))
             angles = torch.arange(n, device=theta.device).unsqueeze(1) * theta
             return torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
-        return to_complex(self.powers[:n]).unsqueeze(1)
+        # A copy, because torch.compile can't take a complex view of a real tensor as an input.
+        return to_complex(self.powers[:n]).unsqueeze(1).clone()
 
 
 def _unitary(

@@ -60,7 +60,8 @@ class Rope(Encoding):
 
     def prepare(self, layout: Layout) -> Complex[Tensor, "n 1 pairs"]:
         """exp(i · angle) of every position and pair."""
-        return to_complex(self.table[: within(self.geometry, layout.n)]).unsqueeze(1)
+        # A copy, because torch.compile can't take a complex view of a real tensor as an input.
+        return to_complex(self.table[: within(self.geometry, layout.n)]).unsqueeze(1).clone()
 
     def transform(
         self,

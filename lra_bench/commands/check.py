@@ -1,0 +1,80 @@
+"""`check`: put encodings and attentions through the conformance suite."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lra_bench.check.suite import Part, Row
+
+HELP = "test encodings and attentions for the suite's invariants"
+
+EXIT_BROKEN = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as lrpe:core=permutation")
+    parser.add_argument("--all", action="store_true", help="every registered part")
+    parser.add_argument(
+        "--variants", action="store_true", help="also each alternative of the parts' parameters"
+    )
+    parser.add_argument(
+        "--plugin", dest="plugins", nargs="+", type=Path, default=[], metavar="FILE"
+    )
+    parser.add_argument("--quick", action="store_true", help="shorter lengths, no code generation")
+    parser.add_argument("--json", action="store_true", help="as JSON, with details")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a table, one row a part; 1 if any invariant is broken."""
+    from lra_bench.check.effort import effort_of
+    from lra_bench.check.suite import examine, table
+
+    parts = _parts(arguments)
+    rows = []
+    for number, part in enumerate(parts, 1):
+        print(f"[{number}/{len(parts)}] {part.kind} {part.spec}", file=sys.stderr, flush=True)
+        rows.append(examine(part, effort_of(quick=arguments.quick)))
+    if arguments.json:
+        print(json.dumps([_as_dict(row) for row in rows], indent=2))
+    else:
+        print(table(rows))
+    return EXIT_BROKEN if any(row.failed for row in rows) else 0
+
+
+def _parts(arguments: argparse.Namespace) -> list[Part]:
+    """What was named, what the plugin files bring, or everything."""
+    from lra_bench.check.suite import all_parts, parse_part, variants
+    from lra_bench.errors import InputError
+    from lra_bench.registry import load_plugin
+
+    built_in = all_parts()
+    for plugin in arguments.plugins:
+        print(f"running plugin file {plugin}", file=sys.stderr)
+        load_plugin(plugin)
+    parts = [part for name in arguments.names for part in parse_part(name)]
+    if arguments.all:
+        parts += all_parts()
+    elif not parts:
+        parts = [part for part in all_parts() if part not in built_in]
+    if not parts:
+        raise InputError("name encodings or attentions to check, or give --all or --plugin FILE")
+    if arguments.variants:
+        parts = [one for part in parts for one in (part, *variants(part))]
+    return list(dict.fromkeys(parts))
+
+
+def _as_dict(row: Row) -> dict[str, Any]:
+    return {
+        "kind": row.part.kind,
+        "name": str(row.part.spec),
+        "invariants": {
+            name: {"status": o.status, "number": o.number, "detail": o.detail}
+            for name, o in row.outcomes.items()
+        },
+    }
