@@ -154,7 +154,7 @@ class Registry(Generic[Part]):
 def load_plugin(path: str | Path) -> None:
     """Run a plugin file, which registers its parts. Raises InputError when it can't be run.
 
-    A plugin is ordinary Python with all of the user's rights: the caller announces it.
+    A plugin is ordinary Python with all of the user's rights, so running it is announced.
     """
     file = Path(path).resolve()
     if not file.is_file():
@@ -165,6 +165,7 @@ def load_plugin(path: str | Path) -> None:
     found = importlib.util.spec_from_file_location(module_name, file)
     if found is None or found.loader is None:
         raise InputError(f"plugin file '{path}' is not a Python file")
+    print(f"running plugin file {path}", file=sys.stderr)
     module = importlib.util.module_from_spec(found)
     sys.modules[module_name] = module
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.registry import load_plugin
 
     for plugin in arguments.plugins:
-        print(f"running plugin file {plugin}", file=sys.stderr)
         load_plugin(plugin)
     rows = _protocols() if arguments.kind == "protocols" else _parts(arguments.kind)
     if arguments.json:

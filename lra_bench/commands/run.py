@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.runner.plan import plan
 
     study = Study.read(arguments.study, _flags(arguments))
-    for plugin in study.plugins:
-        print(f"running plugin file {plugin}", file=sys.stderr)
     planned = plan(study)
     store = ResultsStore(arguments.output or Path("results") / Path(study.protocol).stem)
     if arguments.dry_run:

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
+from lra_bench.errors import InputError
+
 _FILLER_TEXT = """
 the of and to in is it was for on are as with they be at one have this from by hot word but what
 some we can out other were all there when up use your how said an each she which do their time if
@@ -48,6 +50,8 @@ def write_documents(
 ) -> tuple[UInt8[ndarray, " bytes"], Int[ndarray, " documents"]]:
     """Return documents end to end and their lengths, between half of `longest` and `longest`.
 
+    Raises InputError where the cues would fill more than half of a document.
+
     Args:
         lexicon: filler words first, cue words behind them.
         fillers: how many filler words there are.
@@ -57,6 +61,11 @@ def write_documents(
     count, cue_number = cues.shape
     widest = int(lexicon.widths.max())
     room = longest - cue_number * widest  # a cue may be wider than the word that it replaces
+    if room < longest / 2:
+        raise InputError(
+            f"length {longest} is too short for {cue_number} cue words: take at least "
+            f"{2 * cue_number * widest}"
+        )
     words = random.integers(0, fillers, (count, max(room // 3, cue_number + 1)))
     ends = np.cumsum(lexicon.widths[words], axis=1)
     target = random.uniform(longest / 2, room, count)
