@@ -10,7 +10,7 @@ import torch
 
 WARM_UP = 2
 BLOCKS = 5
-BLOCK_SECONDS = 0.4
+BLOCK_SECONDS = 0.2
 
 
 def synchronise(device: torch.device) -> None:

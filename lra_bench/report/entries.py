@@ -372,7 +372,7 @@ def _key(record: Record) -> tuple[str, str, str, str]:
         record.identity.task,
         record.data.dataset,
         record.data.fingerprint,
-        json.dumps(record.identity.config, sort_keys=True),
+        json.dumps(_settings(record), sort_keys=True),
     )
 
 
@@ -406,3 +406,13 @@ def _main_columns(placed: list[Record], columns: list[Column]) -> dict[str, Colu
     counts = Counter(_key(record) for record in placed)
     ordered = sorted(columns, key=lambda c: counts[c.task, c.dataset, c.fingerprint, c.config])
     return {column.task: column for column in ordered}
+
+
+# The hash covers these beside the protocol's settings; here they are columns and rows of their own.
+_NAMED_APART = frozenset({"task", "attention", "encoding", "seed", "source"})
+
+
+def _settings(record: Record) -> dict[str, object]:
+    """The protocol's settings of a record, without what else identifies the cell."""
+    config = record.identity.config
+    return {name: value for name, value in config.items() if name not in _NAMED_APART}

@@ -24,7 +24,9 @@ class Identity(_Part):
     seed: int
     protocol: str
     hash: str
-    config: dict[str, Any] = Field(description="the resolved protocol values of this task")
+    config: dict[str, Any] = Field(
+        description="all that the hash covers: the above and the protocol's values for this task"
+    )
 
 
 class Data(_Part):
