@@ -372,7 +372,7 @@ def _key(record: Record) -> tuple[str, str, str, str]:
         record.identity.task,
         record.data.dataset,
         record.data.fingerprint,
-        json.dumps(_settings(record), sort_keys=True),
+        json.dumps(_protocol_values(record), sort_keys=True),
     )
 
 
@@ -412,7 +412,7 @@ def _main_columns(placed: list[Record], columns: list[Column]) -> dict[str, Colu
 _NAMED_APART = frozenset({"task", "attention", "encoding", "seed", "source"})
 
 
-def _settings(record: Record) -> dict[str, object]:
+def _protocol_values(record: Record) -> dict[str, object]:
     """The protocol's settings of a record, without what else identifies the cell."""
     config = record.identity.config
     return {name: value for name, value in config.items() if name not in _NAMED_APART}
