@@ -10,6 +10,7 @@ from statistics import median
 
 from lra_bench.report.entries import machine_of
 from lra_bench.report.statistics import PowerLaw, fit_power_law
+from lra_bench.report.text import slug
 from lra_bench.results.record import Record
 
 REFERENCE = "softmax"
@@ -65,6 +66,11 @@ class Profile:
     task: str
     batch: int
     curves: list[CostCurve]
+
+    @property
+    def slug(self) -> str:
+        """A name for files and anchors."""
+        return slug(f"{self.protocol}-{self.task}-{self.batch}-{self.machine}")
 
     @property
     def lengths(self) -> list[int]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from lra_bench.report import text
 from lra_bench.report.analysis import Part
 from lra_bench.report.curves import Curve
-from lra_bench.report.entries import Setting
+from lra_bench.report.efficiency import Profile
+from lra_bench.report.entries import Names, Setting
 from lra_bench.report.facts import chance_level
 from lra_bench.report.labels import Box, place_labels
-from lra_bench.report.palette import encoding_styles, filled
+from lra_bench.report.palette import dash, encoding_styles, filled
 from lra_bench.report.standing import Point, average_title
 
 if TYPE_CHECKING:
@@ -249,6 +250,44 @@ def _draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
             alpha=0.15,
             linewidth=0,
         )
+
+
+def draw_costs(profile: Profile, names: Names, directory: Path) -> list[Path]:
+    """Time and memory of a training example against length, all axes logarithmic."""
+    styles = encoding_styles(names.encodings)
+    quantities = [
+        (quantity, unit, factor)
+        for quantity, unit, factor in (
+            ("seconds", "ms per training example", 1e3),
+            ("memory", "peak memory of training, MiB", 2**-20),
+        )
+        if any(curve.series(quantity) for curve in profile.curves)
+    ]
+    with _canvas(len(quantities), len(quantities)) as (figure, axes):
+        for ax, (quantity, unit, factor) in zip(axes, quantities, strict=True):
+            for curve in profile.curves:
+                points = curve.series(quantity)
+                style = styles[curve.encoding]
+                ax.plot(
+                    [length for length, _ in points],
+                    [factor * value for _, value in points],
+                    color=style.colour,
+                    marker=style.shape.matplotlib,
+                    markersize=3.5,
+                    fillstyle="full" if filled(curve.attention, names.attentions) else "none",
+                    dashes=dash(curve.attention, names.attentions) or (None, None),
+                    linewidth=1,
+                    label=text.shorten(text.one_line(curve.name), 30),
+                )
+            ax.set_xscale("log", base=2)
+            ax.set_yscale("log")
+            ax.set_xticks(profile.lengths, [f"{length:,}" for length in profile.lengths])
+            ax.set_xlabel("length in tokens")
+            ax.set_ylabel(unit)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure.draw_without_rendering()
+        return _save(figure, directory, f"cost-{profile.slug}")
 
 
 def _sign_synthetic(figure: Figure, setting: Setting) -> None:

@@ -50,7 +50,13 @@ def _cell(cell: Cell) -> str:
 def markdown_report(
     analysis: Analysis, figures: Mapping[str, Sequence[Path]], directory: Path
 ) -> str:
-    """The whole report: summary, tables, figures (by setting, linked relative to `directory`)."""
+    """The whole report.
+
+    Args:
+        analysis: what to show.
+        figures: files of each setting, by its slug, and of the cost plots, under `costs`.
+        directory: where the document will lie, for its links.
+    """
     lines = [f"# Report on {escape(analysis.study.name)}", ""]
     for part in analysis.parts:
         lines += [f"## Protocol {escape(part.setting.title)}", ""]
@@ -60,10 +66,15 @@ def markdown_report(
             f"**{escape(finding.lead)}.** {escape(finding.text)}\n" for finding in summarise(part)
         ]
         lines += [markdown_table(table) for table in part.tables]
-        lines += [
-            f"![{escape(path.stem)}]({path.relative_to(directory).as_posix()})\n"
-            for path in figures[part.setting.slug]
-            if path.suffix == ".svg"
-        ]
+        lines += _pictures(figures[part.setting.slug], directory)
     lines += ["## Across settings", "", *map(markdown_table, analysis.shared_tables)]
+    lines += _pictures(figures["costs"], directory)
     return "\n".join(lines)
+
+
+def _pictures(paths: Sequence[Path], directory: Path) -> list[str]:
+    return [
+        f"![{escape(path.stem)}]({path.relative_to(directory).as_posix()})\n"
+        for path in paths
+        if path.suffix == ".svg"
+    ]

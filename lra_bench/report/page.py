@@ -87,12 +87,13 @@ class PagePart:
             for entry in setting.entries.values()
             if entry.invalid is None
         )
+        seeds = len({run.identity.seed for run in runs})
         seconds = sum(run.time.total for run in runs if run.time is not None)
         found = [
             Tile(f"{len(runs):,}" + (f" / {planned:,}" if planned > len(runs) else ""), "runs"),
-            Tile(str(len(setting.columns)), "tasks"),
+            Tile(str(len(setting.columns)), "tasks" if len(setting.columns) > 1 else "task"),
             Tile(f"{len(setting.encodings)} × {len(setting.attentions)}", "encodings × attentions"),
-            Tile(str(len({run.identity.seed for run in runs})), "seeds"),
+            Tile(str(seeds), "seeds" if seeds != 1 else "seed"),
         ]
         if seconds:
             found.append(Tile(text.duration(seconds), "of computing"))

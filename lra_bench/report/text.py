@@ -108,7 +108,9 @@ def one_line(text: str) -> str:
 def slug(name: str) -> str:
     """A name made safe for files and anchors; a changed one gets a hash, so none are confused."""
     safe = "".join(c if c.isalnum() and c.isascii() else "-" for c in name)[:40].lstrip("-")
-    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    if safe == name != "":
+        return safe
+    return f"{safe or 'name'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def visible(log: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lra_bench.errors import InputError
 from lra_bench.report.analysis import Analysis, Part
 from lra_bench.report.entries import Study, read_study
-from lra_bench.report.figures import draw_learning_curves, draw_quality_speed
+from lra_bench.report.figures import draw_costs, draw_learning_curves, draw_quality_speed
 from lra_bench.report.latex import latex_table
 from lra_bench.report.markdown import markdown_report
 from lra_bench.report.page import render_page
@@ -78,6 +78,11 @@ def _write(study: Study, directory: Path) -> Written:
     figures = {
         part.setting.slug: _write_figures(part, directory / "figures") for part in analysis.parts
     }
+    figures["costs"] = [
+        path
+        for profile in analysis.profiles
+        for path in draw_costs(profile, study.names, directory / "figures")
+    ]
     files = [path for paths in figures.values() for path in paths]
     for table in analysis.tables:
         files.append(directory / "tables" / f"{table.slug}.tex")

@@ -115,51 +115,54 @@ def _grouped_holes(holes: Sequence[Entry], most: int = 12) -> list[str]:
 
 def standing_table(setting: Setting, found: Sequence[Standing]) -> Table:
     """All methods by their average: rank, speed and memory beside it."""
-    fastest = [s.speed for s in found if s.speed is not None]
-    rows = [
-        [
-            label(s.attention),
-            label(s.encoding),
-            Cell(f"{s.done} / {s.columns}", value=s.done),
-            _average_cell(s, found),
-            _rank_cell(s),
-            Cell("—", hole="missing")
-            if s.speed is None
-            else Cell(
-                text.rate(s.speed),
-                value=s.speed,
-                mark="best" if len(fastest) > 1 and s.speed == max(fastest) else "",
-            ),
-            Cell("—", hole="missing")
-            if s.memory is None
-            else Cell(text.memory(s.memory), value=s.memory),
+    fastest = max((s.speed for s in found if s.speed is not None), default=None)
+    averaged = not no_average(setting)
+    header = ["Attention", "Encoding", "Tasks", "Train examples/s", "Peak memory"]
+    if averaged:
+        header[3:3] = [average_title(setting), "Mean rank"]
+    rows = []
+    for standing in found:
+        row = [
+            label(standing.attention),
+            label(standing.encoding),
+            Cell(f"{standing.done} / {standing.columns}", value=standing.done),
         ]
-        for s in found
-    ]
-    notes = []
-    if why := no_average(setting):
-        notes.append(f"No average over tasks: {why}.")
-    elif reasons := not_lra_average(setting):
-        notes.append(f"Not the LRA average: {'; '.join(reasons)}.")
-    notes.append(
-        "Rank: mean over tasks among the methods that have them all. Speed: geometric mean over "
-        "tasks of training examples/s at fixed length. Memory: the largest peak of its tasks."
-    )
+        if averaged:
+            row += [_average_cell(standing, found), _rank_cell(standing)]
+        rows.append([*row, _speed_cell(standing, fastest), _memory_cell(standing)])
     return Table(
         f"standing-{setting.slug}",
         f"All methods, {setting.title}",
-        [
-            "Attention",
-            "Encoding",
-            "Tasks",
-            average_title(setting),
-            "Mean rank",
-            "Train examples/s",
-            "Peak memory",
-        ],
+        header,
         rows,
-        notes,
+        [
+            *_average_notes(setting),
+            "Speed: geometric mean over tasks of training examples/s at fixed length. "
+            "Memory: the largest peak of its tasks.",
+        ],
     )
+
+
+def _average_notes(setting: Setting) -> list[str]:
+    if why := no_average(setting):
+        return [f"No average over tasks: {why}."]
+    notes = ["Rank: mean over tasks among the methods that have them all."]
+    if reasons := not_lra_average(setting):
+        notes.insert(0, f"Not the LRA average: {'; '.join(reasons)}.")
+    return notes
+
+
+def _speed_cell(standing: Standing, fastest: float | None) -> Cell:
+    if standing.speed is None:
+        return Cell("—", detail="not measured on every task", hole="missing")
+    mark = "best" if standing.speed == fastest else ""
+    return Cell(text.rate(standing.speed), value=standing.speed, mark=mark)
+
+
+def _memory_cell(standing: Standing) -> Cell:
+    if standing.memory is None:
+        return Cell("—", detail="not measured on every task", hole="missing")
+    return Cell(text.memory(standing.memory), value=standing.memory)
 
 
 def _average_cell(standing: Standing | None, others: Sequence[Standing]) -> Cell:

@@ -24,7 +24,7 @@ def cost_table(profile: Profile, quantity: str) -> Table:
     title = "Training examples/s" if quantity == "seconds" else "Peak memory"
     better = "higher is faster" if quantity == "seconds" else "lower is smaller"
     return Table(
-        f"{'speed' if quantity == 'seconds' else 'memory'}-{_profile_slug(profile)}",
+        f"{'speed' if quantity == 'seconds' else 'memory'}-{profile.slug}",
         f"{title} by length, {_profile_title(profile)}",
         ["Attention", "Encoding", *(f"{length:,}" for length in profile.lengths)],
         rows,
@@ -57,7 +57,7 @@ def scaling_table(profile: Profile) -> Table:
             row.append(_tipping_cell(curve, reference, quantity, profile.lengths))
         rows.append(row)
     return Table(
-        f"scaling-{_profile_slug(profile)}",
+        f"scaling-{profile.slug}",
         f"Scaling with length, {_profile_title(profile)}",
         [
             "Attention",
@@ -104,7 +104,3 @@ def _tipping_cell(
 
 def _profile_title(profile: Profile) -> str:
     return f"{profile.protocol}, {task_title(profile.task)}, batch {profile.batch}"
-
-
-def _profile_slug(profile: Profile) -> str:
-    return text.slug(f"{profile.protocol}-{profile.task}-{profile.batch}-{profile.machine}")

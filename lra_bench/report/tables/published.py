@@ -15,6 +15,8 @@ from lra_bench.report.published import (
 )
 from lra_bench.report.tables.table import Cell, Table, label
 
+_ROUNDING = 1e-4  # of averages given to two digits of a percentage
+
 
 def side_by_side_table(setting: Setting, found: Sequence[SideBySide]) -> Table:
     """Measured entries beside published numbers, with what keeps them apart."""
@@ -91,12 +93,19 @@ def leaderboard_table() -> Table:
         for model, scores in sorted(by_model.items(), key=lambda m: -averages[m[0]])
     ]
     source = board[0].source
+    means = {model: sum(scores.values()) / len(scores) for model, scores in by_model.items()}
+    slips = [
+        f"The source's average of {model}, {text.percent(averages[model], 2)}, is not the mean of "
+        f"its tasks, {text.percent(mean, 2)}."
+        for model, mean in means.items()
+        if abs(averages[model] - mean) > _ROUNDING
+    ]
     return Table(
         "published-leaderboard",
         "PUBLISHED: the LRA paper's table",
         ["Model", *(task.title for task in LRA_TASKS.values()), "LRA average"],
         rows,
-        [f"{source.citation}, {source.url}.", f"ListOps: {source.listops}."],
+        [f"{source.citation}, {source.url}.", f"ListOps: {source.listops}.", *slips],
     )
 
 

@@ -1,14 +1,18 @@
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// All text enters the page here, as text: names and logs may hold anything.
+// All text enters the page here, as text: names and logs may hold anything. Characters that are
+// not seen, or that turn the direction of writing, are spelt out.
+const unseen = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
+const visible = (words) => words.replace(unseen, (c) => `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`);
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === true) node.setAttribute(name, "");
     else if (value !== false && value != null) node.setAttribute(name, value);
   }
-  node.append(...children.filter((child) => child != null));
+  const known = children.filter((child) => child != null);
+  node.append(...known.map((child) => (typeof child === "string" ? visible(child) : child)));
   return node;
 }
 
@@ -116,7 +120,7 @@ function showTip(rows, x, y) {
   tip.style.top = `${above > 6 ? above : Math.min(y + 18, innerHeight - box.height - 6)}px`;
 }
 const hideTip = () => { tip.hidden = true; };
-addEventListener("scroll", hideTip, { passive: true });
+for (const moved of ["wheel", "touchmove"]) addEventListener(moved, hideTip, { passive: true });
 addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
 
 // Plots, each drawn when it comes near the window.
