@@ -10,7 +10,7 @@ from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 
 CPU = torch.device("cpu")
-N, HEADS, WIDTH = 9, 2, 4
+N, HEADS, WIDTH = 6, 2, 4
 
 TRANSFORMS = [
     "rope",

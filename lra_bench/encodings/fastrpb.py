@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lra_bench.encodings.base import Encoding, Geometry, Layout
-from lra_bench.encodings.positions import within
-from lra_bench.errors import InputError
+from lra_bench.encodings.positions import image_grid, within
+
+# Numbers of padded sequences transformed at a time on a CPU.
+HELD = 2**20
 
 Line = tuple[Float[Tensor, "heads period"], Complex[Tensor, "heads 1 waves"]]
 Grid = tuple[Float[Tensor, "heads rows rows"], Float[Tensor, "heads columns columns"]]
@@ -39,11 +41,9 @@ class FastRpb(Encoding):
 
     def __init__(self, geometry: Geometry, *, symmetric: bool = False, grid: bool = False) -> None:
         super().__init__(geometry)
-        if grid and geometry.grid is None:
-            raise InputError("grid=true needs the tokens of an image; this task has no grid")
         self.symmetric = symmetric
         self.grid = grid
-        sides = geometry.grid if grid and geometry.grid else (geometry.length,)
+        sides = image_grid(geometry) if grid else (geometry.length,)
         # Small beside the attention output, yet not zero: a sum of N values stays below 1/√N.
         self.weights = nn.ParameterList(
             torch.randn(geometry.heads, side if symmetric else 2 * side - 1) / geometry.length
@@ -88,28 +88,41 @@ class FastRpb(Encoding):
 
 
 class _Convolution(torch.autograd.Function):
-    """Σ_j w(i − j) v_j by real FFTs, four of them forward and backward.
+    """Σ_j w(i − j) v_j by real FFTs, a few sequences at a time, so that they stay in the cache.
 
-    Autograd's own derivative of a real FFT is a complex one of twice the work.
+    Autograd's own derivative of a real FFT is a complex one of twice the work, and keeps the
+    spectra; here the backward pass takes that of v again.
     """
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, kernel: Tensor, spectrum: Tensor) -> Tensor:
         """`spectrum` is that of `kernel`, (heads, 1, waves); `kernel` gets the gradient."""
-        period = kernel.shape[-1]
-        waves = _spectrum(v, period)
-        ctx.save_for_backward(waves, spectrum)
-        ctx.period, ctx.dtypes = period, (v.dtype, kernel.dtype)
-        return _back(waves * spectrum, period, v.shape[-2]).to(v.dtype)
+        ctx.save_for_backward(v, kernel, spectrum)
+        out = torch.empty_like(v)
+        for part in _parts(v, kernel.shape[-1]):
+            waves = _spectrum(v[part], kernel.shape[-1])
+            out[part] = _back(waves * spectrum, v.shape[-2], kernel.shape[-1])
+        return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         """Correlate the gradient with the kernel, and with the values."""
-        waves, spectrum = ctx.saved_tensors
-        pulled = _spectrum(grad, ctx.period)
-        grad_kernel = torch.fft.irfft((waves.conj() * pulled).sum((0, 2)), n=ctx.period)
-        grad_v = _back(pulled * spectrum.conj(), ctx.period, grad.shape[-2])
-        return grad_v.to(ctx.dtypes[0]), grad_kernel.to(ctx.dtypes[1]), None
+        v, kernel, spectrum = ctx.saved_tensors
+        n, period = v.shape[-2], kernel.shape[-1]
+        grad_v, grad_spectrum = torch.empty_like(v), torch.zeros_like(spectrum[:, 0])
+        for part in _parts(v, period):
+            pulled = _spectrum(grad[part], period)
+            grad_v[part] = _back(pulled * spectrum.conj(), n, period)
+            grad_spectrum += (_spectrum(v[part], period).conj() * pulled).sum((0, 2))
+        grad_kernel = torch.fft.irfft(grad_spectrum, n=period)
+        return grad_v, grad_kernel.to(kernel.dtype), None
+
+
+def _parts(v: Float[Tensor, "batch heads n d"], period: int) -> list[slice]:
+    """The batch cut into parts whose spectra fit a core's cache; whole on other devices."""
+    batch, heads, _, width = v.shape
+    step = max(1, HELD // (heads * width * period)) if v.device.type == "cpu" else batch
+    return [slice(start, start + step) for start in range(0, batch, step)]
 
 
 def _spectrum(
@@ -120,7 +133,7 @@ def _spectrum(
 
 
 def _back(
-    waves: Complex[Tensor, "batch heads d waves"], period: int, n: int
+    waves: Complex[Tensor, "batch heads d waves"], n: int, period: int
 ) -> Float[Tensor, "batch heads n d"]:
     return torch.fft.irfft(waves, n=period)[..., :n].transpose(-1, -2)
 

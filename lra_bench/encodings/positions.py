@@ -23,12 +23,17 @@ def coordinates(geometry: Geometry, *, grid: bool) -> Int[Tensor, "axes total"]:
     """
     if not grid:
         return torch.arange(geometry.total).unsqueeze(0)
-    if geometry.grid is None:
-        raise InputError("grid=true needs the tokens of an image; this task has no grid")
+    width = image_grid(geometry)[1]
     before = torch.arange(-geometry.prefix, 0)
     pixels = torch.arange(geometry.length)
-    width = geometry.grid[1]
     return torch.stack([torch.cat([before, pixels // width]), torch.cat([before, pixels % width])])
+
+
+def image_grid(geometry: Geometry) -> tuple[int, int]:
+    """Height and width of the image, or InputError where the task has none."""
+    if geometry.grid is None:
+        raise InputError("grid=true needs the tokens of an image; this task has no grid")
+    return geometry.grid
 
 
 def within(geometry: Geometry, n: int) -> int:

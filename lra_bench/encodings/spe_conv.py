@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.encodings.noise import draw, draw_seed
+from lra_bench.encodings.positions import image_grid
 from lra_bench.encodings.spe_filter import (
     Codes,
     Pair,
@@ -71,9 +72,8 @@ class SpeConv(Encoding):
         super().__init__(geometry)
         if realisations < 1 or kernel < 1:
             raise InputError("spe-conv: realisations and kernel must be at least 1")
-        if grid and geometry.grid is None:
-            raise InputError("grid=true needs the tokens of an image; this task has no grid")
         self.realisations = realisations
+        self.columns = image_grid(geometry)[1] if grid else 0
         self.grid = grid
         self.per_layer = not shared
         side = max(1, round(math.sqrt(kernel)))
@@ -118,9 +118,7 @@ class SpeConv(Encoding):
 
     def _numbers(self) -> list[int]:
         """R, columns of the grid (0 on a line), number of prefix tokens outside the grid."""
-        if not self.grid or self.geometry.grid is None:
-            return [self.realisations, 0, 0]
-        return [self.realisations, self.geometry.grid[1], self.geometry.prefix]
+        return [self.realisations, self.columns, self.geometry.prefix if self.grid else 0]
 
 
 class ConvCodes(Codes):
