@@ -2,9 +2,10 @@
 
     python benchmarks/data.py [--quick] [--data-dir DIRECTORY] [--runs N]
 
-Every measurement runs in a fresh process on an otherwise idle machine: seconds are those of the
-work itself (libraries it needs are imported within, compiled code comes from its cache), memory is
-the highest resident size of that process. Medians of several runs; DIRECTORY holds the public
+Every measurement runs in a fresh process: seconds are those of the work itself (libraries that it
+needs are imported within, compiled code comes from its cache), on the clock and of processor time;
+memory is the highest resident size of that process. Where the two times differ, the machine was
+busy with something else or the disk was slow. Medians of several runs; DIRECTORY holds the public
 releases' files (docs/data.md), and what it lacks is left out.
 """
 
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 AAN_PAIRS = 147_086
@@ -29,37 +30,57 @@ DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Items handled, seconds on the clock and of processor time."""
+
+    items: int
+    seconds: float
+    processor: float
+
+
+class Stopwatch:
+    """Times from its making."""
+
+    def __init__(self) -> None:
+        self.clock, self.processor = time.perf_counter(), time.process_time()
+
+    def stop(self, items: int) -> Taken:
+        """What has passed since."""
+        clock, processor = time.perf_counter(), time.process_time()
+        return Taken(items, clock - self.clock, processor - self.processor)
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What is measured: the work, how many items it handles, and the promise.
 
-    `work` takes (data directory, scratch directory) and returns (items, seconds).
+    `work` takes (data directory, scratch directory) and returns what it took.
     """
 
     title: str
     unit: str
     promise: str
-    work: Callable[[Path, Path], tuple[int, float]]
+    work: Callable[[Path, Path], Taken]
     slow: bool = False
 
 
-def prepared(task: str, source: str, data_dir: Path, scratch: Path) -> tuple[int, float]:
+def prepared(task: str, source: str, data_dir: Path, scratch: Path) -> Taken:
     """Prepare a set; items are its examples."""
-    started = time.perf_counter()
+    watch = Stopwatch()
     from lra_bench.data.prepare import prepare
     from lra_bench.data.store import Manifest
     from lra_bench.tasks import tasks
     from lra_bench.tasks.base import Request
 
     directory = prepare(tasks.parse(task), source, scratch, Request(data_dir=data_dir))
-    seconds = time.perf_counter() - started
-    return sum(split.examples for split in Manifest.read(directory).splits.values()), seconds
+    return watch.stop(sum(split.examples for split in Manifest.read(directory).splits.values()))
 
 
-def local(task: str) -> Callable[[Path, Path], tuple[int, float]]:
+def local(task: str) -> Callable[[Path, Path], Taken]:
     return lambda data_dir, scratch: prepared(task, "local", data_dir, scratch)
 
 
-def pairs_as_many_as_aan(data_dir: Path, scratch: Path) -> tuple[int, float]:
+def pairs_as_many_as_aan(data_dir: Path, scratch: Path) -> Taken:
     """A TSV file of AAN's number of lines, made of the local pairs repeated."""
     source = next(path for path in data_dir.glob("*/new_aan_pairs.train.tsv"))
     lines = source.read_bytes().splitlines(keepends=True)
@@ -75,28 +96,28 @@ def pairs_as_many_as_aan(data_dir: Path, scratch: Path) -> tuple[int, float]:
     print(f"the large TSV has {megabytes:.0f} MB", file=sys.stderr)
     # Its own process again: writing the file must not count as memory of reading it.
     done = measure_once("pairs", folder.parent)
-    return int(done["items"]), done["seconds"]
+    return Taken(int(done["items"]), done["seconds"], done["processor"])
 
 
-def trees(_data_dir: Path, _scratch: Path) -> tuple[int, float]:
+def trees(_data_dir: Path, _scratch: Path) -> Taken:
     """100,000 different trees with values, in memory, on one core."""
     from lra_bench.data.generators.listops import ListOpsParameters, generate_splits
 
     next(generate_splits({"train": 1}, ListOpsParameters(), 0))
-    started = time.perf_counter()
+    watch = Stopwatch()
     made = generate_splits({"train": 100_000}, ListOpsParameters(), 1)
-    return sum(len(part.lengths) for _, part in made), time.perf_counter() - started
+    return watch.stop(sum(len(part.lengths) for _, part in made))
 
 
-def images(size: int, count: int) -> Callable[[Path, Path], tuple[int, float]]:
-    def work(_data_dir: Path, _scratch: Path) -> tuple[int, float]:
+def images(size: int, count: int) -> Callable[[Path, Path], Taken]:
+    def work(_data_dir: Path, _scratch: Path) -> Taken:
         from lra_bench.data.generators.pathfinder import generate, parameters
 
         chosen = parameters(size, "hard")
         generate(0, 1, chosen, 0)
-        started = time.perf_counter()
+        watch = Stopwatch()
         generate(0, count, chosen, 1)
-        return count, time.perf_counter() - started
+        return watch.stop(count)
 
     return work
 
@@ -151,12 +172,12 @@ def measure_once(name: str, data_dir: Path) -> dict[str, float]:
 
 def run_one(name: str, data_dir: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        items, seconds = MEASUREMENTS[name].work(data_dir, Path(scratch))
+        taken = MEASUREMENTS[name].work(data_dir, Path(scratch))
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Where the work was a process of its own, its memory is the one that counts.
     memory = (children or own) / 1024
-    print(json.dumps({"items": items, "seconds": seconds, "memory": memory}))
+    print(json.dumps(asdict(taken) | {"memory": memory}))
 
 
 def machine() -> str:
@@ -187,8 +208,8 @@ def main() -> int:
         return 0
     runs = 1 if arguments.quick else arguments.runs
     print(f"Machine: {machine()}. Median of {runs} run{'s' if runs > 1 else ''}.\n")
-    print("| what | items | seconds | a second | peak memory, MB | promised |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| what | items | seconds | of processor | a second | peak memory, MB | promised |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, one in MEASUREMENTS.items():
         if arguments.quick and one.slow:
             continue
@@ -197,11 +218,14 @@ def main() -> int:
         except RuntimeError as error:
             print(f"| {one.title} | left out: {error} |")
             continue
-        seconds = statistics.median(run["seconds"] for run in found)
-        memory = statistics.median(run["memory"] for run in found)
+        seconds, processor, memory = (
+            statistics.median(run[key] for run in found)
+            for key in ("seconds", "processor", "memory")
+        )
         items = int(found[0]["items"])
         print(
-            f"| {one.title} | {items:,} {one.unit} | {seconds:.2f} | {items / seconds:,.0f} "
+            f"| {one.title} | {items:,} {one.unit} | {seconds:.2f} | {processor:.2f} "
+            f"| {items / seconds:,.0f} "
             f"| {memory:,.0f} | {one.promise} |",
             flush=True,
         )
