@@ -13,6 +13,7 @@ from lra_bench.errors import InputError, nearest
 
 COMMANDS = ("run", "list", "check", "data", "report", "results")
 
+EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -56,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # A full disk, a store that vanished: what was recorded stands, and checkpoints remain.
+        print(f"lra-bench: {error}; what was recorded is kept", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         print("lra-bench: interrupted; the same command carries on", file=sys.stderr)
         return EXIT_INTERRUPTED

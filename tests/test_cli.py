@@ -188,3 +188,37 @@ def test_output_that_cannot_be_written(tmp_path: Path, cache: Path) -> None:
     assert result.returncode == 2
     assert "can't be written" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+FAILING = '''
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Encoding
+
+
+@encodings.register("failing")
+class Failing(Encoding):
+    """Fails when it is used."""
+
+    def embed(self, x, codes):
+        raise RuntimeError("the plugin's own mistake")
+'''
+
+
+def test_a_failing_cell_leaves_the_others_and_can_be_retried(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "failing.py"
+    path.write_text(FAILING)
+    output = tmp_path / "results"
+    arguments = ["--encodings", "failing", "none", "--plugin", path]
+    first = tiny_run(output, cache, *arguments)
+    assert first.returncode == 1
+    assert "1 done, 1 failed" in first.stdout
+    assert "Traceback" not in first.stderr
+    record = load(output).set_index("encoding").loc["failing"]
+    assert record["reason"] == "RuntimeError: the plugin's own mistake"
+
+    assert tiny_run(output, cache, *arguments).returncode == 0
+    path.write_text(FAILING.replace('raise RuntimeError("the plugin\'s own mistake")', "return x"))
+    again = tiny_run(output, cache, *arguments, "--retry")
+    assert again.returncode == 0, again.stderr
+    assert (load(output)["status"] == "done").all()
+    assert len(load(output)) == 2

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="results store (default: results/PROTOCOL)")
     parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    parser.add_argument(
+        "--retry", action="store_true", help="train again the cells whose record is not 'done'"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
 
 
@@ -49,9 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     from lra_bench.runner.study import run_study
 
-    outcome = run_study(
-        study, planned, store, arguments.cache_dir or default_cache(), arguments.device
-    )
+    cache = arguments.cache_dir or default_cache()
+    outcome = run_study(study, planned, store, cache, arguments.device, arguments.retry)
     invalid = sum(not one.valid for one in planned)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.items()))
     print(f"{counts or 'nothing left to do'}; {invalid} invalid pairs left out")

@@ -13,7 +13,7 @@ from lra_bench.config import Cell, Study
 from lra_bench.data.prepare import prepare
 from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.results.record import Record
-from lra_bench.results.store import ResultsStore
+from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.cell import identity_of, run_cell
 from lra_bench.runner.plan import PlannedCell
 from lra_bench.runner.progress import StudyProgress
@@ -34,16 +34,23 @@ def write_plan(store: ResultsStore, planned: Iterable[PlannedCell]) -> None:
 
 
 def run_study(
-    study: Study, planned: list[PlannedCell], store: ResultsStore, cache: Path, device_name: str
+    study: Study,
+    planned: list[PlannedCell],
+    store: ResultsStore,
+    cache: Path,
+    device_name: str,
+    retry: bool = False,
 ) -> Counter[str]:
-    """Run all valid cells without a record. Returns how many ended in each status.
+    """Run all valid cells without a record; with `retry` also those that did not end well.
+
+    Returns how many ended in each status.
 
     Raises InputError where data can't be had or the store can't be written, before any training.
     """
     device = choose_device(device_name)
     store.create()
     write_plan(store, planned)
-    todo = [one.cell for one in planned if one.valid and not store.has(identity_of(one.cell))]
+    todo = [one.cell for one in planned if one.valid and not _settled(store, one.cell, retry)]
     prepared = prepare_all(todo, study, cache)
     keep_freed_memory()
     outcome: Counter[str] = Counter()
@@ -80,6 +87,13 @@ def prepare_all(cells: list[Cell], study: Study, cache: Path) -> dict[tuple[str,
             )
             prepared[key] = prepare(cell.task, cell.source, cache, request)
     return prepared
+
+
+def _settled(store: ResultsStore, cell: Cell, retry: bool) -> bool:
+    identity = identity_of(cell)
+    if not store.has(identity):
+        return False
+    return not retry or read_record(store.path(identity)).status == "done"
 
 
 def summary(record: Record) -> str:
