@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from lra_bench.attention.feature_maps import exp_keys, exp_queries
 from lra_bench.attention.kernel import FIXED_SCALE, KernelAttention
 from lra_bench.encodings.base import Geometry, Layout
+from lra_bench.encodings.noise import draw_seed
 from lra_bench.errors import InputError
 
 RELU_OFFSET = 1e-3
@@ -59,24 +60,31 @@ class Performer(KernelAttention):
             self.provides = self.provides | {FIXED_SCALE}
         self.features, self.number = features, number
         self.orthogonal, self.redraw = orthogonal, redraw
-        self._seed = int(torch.randint(2**31, ()))
+        self._fixed_seed = int(torch.randint(2**62, ()))
+        self._seed = self._fixed_seed
         self._channels = geometry.head_dim
-        self._layout: Layout | None = None
-        self._fixed: Tensor | None = None
         self.projection: Tensor | None = None
 
     def get_extra_state(self) -> Tensor:
-        """The seed of the fixed projection: its size is known only once queries have been seen."""
-        return torch.tensor(self._seed)
+        """The seed of the fixed projection, for checkpoints."""
+        return torch.tensor(self._fixed_seed)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take over the fixed projection of a checkpoint."""
-        self._seed, self._fixed = int(state), None
+        self._fixed_seed = self._seed = int(state)
+        self.projection = None
 
     def prepare(self, layout: Layout) -> None:
-        """Draw the projection of this forward pass, or take the fixed one."""
-        self._layout = layout
-        self.projection = self._choose(layout)
+        """Choose the projection of this forward pass: a new one, or the fixed one.
+
+        Only its seed is drawn from the layout's generator: how many channels it has depends on
+        the encoding and shows with the first queries.
+        """
+        redrawn = self.training and self.redraw == "forward"
+        seed = int(draw_seed(layout)) if redrawn else self._fixed_seed
+        if seed != self._seed:
+            self._seed, self.projection = seed, None
+        self._project_from(self._channels, layout.device)
 
     def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
         """φ of the queries."""
@@ -94,38 +102,33 @@ class Performer(KernelAttention):
         return exp_keys(projected - half_square, mask)
 
     def _project(self, x: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
-        projection = self.projection
-        if projection is None or projection.shape[1] != x.shape[-1]:
-            # An encoding changes the number of channels, as the first queries show.
-            self._channels = x.shape[-1]
-            layout = self._layout or Layout(x.shape[-2], None, x.device, x.dtype)
-            projection = self.projection = self._choose(layout)
+        projection = self._project_from(x.shape[-1], x.device)
         scale = self.geometry.head_dim**-0.25
         return F.linear(x.contiguous(), (scale * projection).to(x.dtype))
 
-    def _choose(self, layout: Layout) -> Float[Tensor, "number channels"]:
-        if self.training and self.redraw == "forward":
-            return self._draw(layout.generator).to(layout.device)
-        if self._fixed is None or self._fixed.shape[1] != self._channels:
-            self._fixed = self._draw(torch.Generator().manual_seed(self._seed))
-        self._fixed = self._fixed.to(layout.device)
-        return self._fixed
-
-    def _draw(self, generator: torch.Generator | None) -> Float[Tensor, "number channels"]:
-        draw = draw_orthogonal if self.orthogonal else draw_normal
-        return draw(self.number, self._channels, generator)
+    def _project_from(
+        self, channels: int, device: torch.device
+    ) -> Float[Tensor, "number channels"]:
+        """The projection that belongs to the seed and this number of channels."""
+        if self.projection is None or self.projection.shape[1] != channels:
+            generator = torch.Generator().manual_seed(self._seed)
+            draw = draw_orthogonal if self.orthogonal else draw_normal
+            self._channels = channels
+            self.projection = draw(self.number, channels, generator)
+        if self.projection.device != device:
+            self.projection = self.projection.to(device)
+        return self.projection
 
 
 def draw_normal(
-    rows: int, channels: int, generator: torch.Generator | None
+    rows: int, channels: int, generator: torch.Generator
 ) -> Float[Tensor, "rows channels"]:
     """Independent standard normal rows."""
-    device = torch.device("cpu") if generator is None else generator.device
-    return torch.randn(rows, channels, generator=generator, device=device)
+    return torch.randn(rows, channels, generator=generator)
 
 
 def draw_orthogonal(
-    rows: int, channels: int, generator: torch.Generator | None
+    rows: int, channels: int, generator: torch.Generator
 ) -> Float[Tensor, "rows channels"]:
     """Rows distributed as standard normal ones, but orthogonal within each block of `channels`.
 

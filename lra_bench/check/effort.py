@@ -27,6 +27,6 @@ class Effort:
 def effort_of(*, quick: bool) -> Effort:
     """The quick one stays under a minute for all built-ins; the other takes some ten."""
     if quick:
-        return Effort((1024, 2048, 4096), (512, 1024, 2048), 2, "eager")
+        return Effort((1024, 2048, 4096), (256, 512, 1024), 2, "eager")
     backend = "inductor" if shutil.which(os.environ.get("CXX", "g++")) else "aot_eager"
     return Effort((1024, 2048, 4096, 8192, 16384), (512, 1024, 2048, 4096), 5, backend)

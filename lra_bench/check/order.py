@@ -25,7 +25,7 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "6")
 
 
 def measure_time(pairing: Pairing, effort: Effort) -> Outcome:
-    """Exponent of one core's time for forward and backward; noise gets three attempts."""
+    """Exponent of processor time for forward and backward; noise gets three attempts."""
     lengths, power = lengths_of(pairing, effort), declared_power(pairing)
     found = []
     for _ in range(ATTEMPTS):
@@ -89,19 +89,14 @@ def _step(pairing: Pairing, n: int) -> Callable[[], None]:
 
 
 def _seconds(step: Callable[[], None], repeats: int) -> float:
-    """The fastest of some runs, in time that one core was busy: other programs count little."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """The fastest of some runs, in processor time: what other programs do counts little."""
     gc.collect()
-    try:
+    step()
+    spent = []
+    for _ in range(repeats):
+        before = time.process_time()
         step()
-        spent = []
-        for _ in range(repeats):
-            before = time.process_time()
-            step()
-            spent.append(time.process_time() - before)
-    finally:
-        torch.set_num_threads(threads)
+        spent.append(time.process_time() - before)
     return min(spent)
 
 

@@ -36,7 +36,7 @@ class Pairing:
             # Away from starting values that hide mistakes, such as a table of zeros.
             with torch.no_grad():
                 for parameter in encoding.parameters():
-                    parameter += 0.1 * torch.randn_like(parameter)
+                    parameter.add_(torch.randn_like(parameter), alpha=0.1)
             attention = attentions.create(self.attention, geometry, 0.0)
             return Pair(encoding, attention, geometry)
 

@@ -32,9 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a table, one row a part; 1 if any invariant is broken."""
+    import torch
+
     from lra_bench.check.effort import effort_of
     from lra_bench.check.suite import examine, table
 
+    # Most of the work is small; a second thread would mostly wait, and count as time spent.
+    torch.set_num_threads(1)
     parts = _parts(arguments)
     rows = []
     for number, part in enumerate(parts, 1):
