@@ -1,4 +1,4 @@
-"""`list`: the registered tasks, encodings, attentions and protocols."""
+"""`list`: the registered tasks, encodings, attentions and protocols, and which pairs are valid."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-HELP = "list tasks, encodings, attentions or protocols"
-KINDS = ("tasks", "encodings", "attentions", "protocols")
+HELP = "list tasks, encodings, attentions, protocols, or the compatibility of all pairs"
+KINDS = ("tasks", "encodings", "attentions", "protocols", "compatibility")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,11 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print one line a part, read from its source: nothing heavy is imported."""
+    """Print one line a part, read from its source: only `compatibility` imports torch."""
     from lra_bench.registry import load_plugin
 
     for plugin in arguments.plugins:
         load_plugin(plugin)
+    if arguments.kind == "compatibility":
+        return _compatibility(arguments.json)
     rows = _protocols() if arguments.kind == "protocols" else _parts(arguments.kind)
     if arguments.json:
         print(json.dumps(rows, indent=2))
@@ -65,3 +67,18 @@ def _protocols() -> list[dict[str, Any]]:
     from lra_bench.config import protocol_names, read_protocol
 
     return [{"name": name, "summary": read_protocol(name)["summary"]} for name in protocol_names()]
+
+
+def _compatibility(as_json: bool) -> int:
+    from lra_bench.check.compatibility import as_text, matrix
+
+    pairs = matrix()
+    if as_json:
+        rows = [
+            {"encoding": encoding, "attention": attention, "reason": reason}
+            for (encoding, attention), reason in pairs.items()
+        ]
+        print(json.dumps(rows, indent=2))
+    else:
+        print(as_text(pairs))
+    return 0
