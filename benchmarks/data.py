@@ -129,7 +129,7 @@ MEASUREMENTS = {
     "large pairs": Measurement(
         "pairs, TSV of AAN's length to store",
         "pairs",
-        "memory as above",
+        "bounded memory",
         pairs_as_many_as_aan,
         slow=True,
     ),
