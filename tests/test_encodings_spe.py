@@ -122,3 +122,27 @@ def test_codes_are_not_kept_for_the_backward_pass(spec: str) -> None:
         encoding.transform(q, k, codes)
     stored_codes = 4 * HEADS * n * WIDTH * realisations
     assert sum(kept.values()) < stored_codes / 4
+
+
+@pytest.mark.parametrize("spec", ["spe-sine", "spe-conv:kernel=90", "spe-conv:kernel=9,grid=true"])
+def test_derivatives_over_many_spans(spec: str) -> None:
+    """In random directions: sequences of several spans are too long for every one."""
+    encoding, n = build(spec, realisations=3).double(), 190
+    generator = torch.Generator().manual_seed(7)
+    inputs = [torch.rand(2, HEADS, n, WIDTH, dtype=torch.float64) for _ in range(2)]
+    leaves = [*(x.requires_grad_() for x in inputs), *encoding.parameters()]
+
+    def score() -> Tensor:
+        q, k = encoding.transform(inputs[0], inputs[1], encoding.prepare(layout(n)))
+        return (q.sin() * k).sum()
+
+    gradients = torch.autograd.grad(score(), leaves)
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        direction = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
+        ends = []
+        with torch.no_grad():
+            for step in (1e-5, -2e-5, 1e-5):
+                leaf += step * direction
+                ends.append(score())
+        expected = (ends[0] - ends[1]) / 2e-5
+        torch.testing.assert_close((gradient * direction).sum(), expected, rtol=1e-5, atol=1e-6)

@@ -74,6 +74,9 @@ class Encoding(nn.Module):
         denominator: whether kernel attention normalises by `transformed` or `plain` features.
         bias_kind: `toeplitz` if `bias` returns (H, 2n − 1), `dense` if (H, n, n).
         needs: properties an attention must provide, such as `nonnegative features`.
+
+    A class may bring its own naive definition as a class attribute `oracle`, an instance or
+    subclass of `lra_bench.check.oracles.Oracle`, for `check` to hold it against.
     """
 
     relative: ClassVar[bool] = False
@@ -99,6 +102,8 @@ class Encoding(nn.Module):
         """Compute what all layers of one forward pass share: rotations, noise, spectra.
 
         Its result (a tensor, a tuple of tensors, or None) is handed to the other hooks as `codes`.
+        Draws come from `layout.generator`, in an amount that does not depend on `layout.n`, or
+        padding would change what is drawn after them.
         """
         return None
 
@@ -112,7 +117,11 @@ class Encoding(nn.Module):
         k: Float[Tensor, "batch heads n d"],
         codes: Any,
     ) -> tuple[Float[Tensor, "batch heads n e"], Float[Tensor, "batch heads n e"]]:
-        """Turn queries and keys so that their products carry order; e may differ from d."""
+        """Turn queries and keys so that their products carry order; e may differ from d.
+
+        At the stage of features, d is the feature map's width, which may be a multiple of the
+        head's: take them in blocks of `geometry.head_dim`. Returned in the type they came in.
+        """
         return q, k
 
     def bias(
