@@ -148,10 +148,10 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
 
 
 def test_a_full_disk_is_bad_input_and_leaves_nothing(tmp_path, monkeypatch):
-    def full(path, *args, **kwargs):
+    def full(*_args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr("lra_bench.data.store._ArrayWriter.finish", full)
     blocks = [block("train", [b"a"], [0]), block("test", [b"b"], [1])]
     with pytest.raises(InputError, match=r"cannot write prepared data.*No space left"):
         write(tmp_path / "set", blocks, DESCRIPTION)

@@ -221,6 +221,33 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+class _ArrayWriter:
+    """Appends to a one-dimensional .npy file whose length is known only at the end."""
+
+    def __init__(self, path: Path, dtype: type[np.generic], files: ExitStack) -> None:
+        self.dtype, self.count = np.dtype(dtype), 0
+        self.file = files.enter_context(path.open("wb"))
+        self.header_size = self._write_header()
+
+    def append(self, values: ndarray) -> None:
+        self.file.write(np.ascontiguousarray(values, self.dtype).data)
+        self.count += len(values)
+
+    def finish(self) -> None:
+        """Write the header again: it keeps room for the largest possible length."""
+        self.file.seek(0)
+        if self._write_header() != self.header_size:
+            raise ValueError("the .npy header grew over the values")
+        self.file.flush()
+
+    def _write_header(self) -> int:
+        description = np.lib.format.dtype_to_descr(self.dtype)
+        np.lib.format.write_array_header_1_0(
+            self.file, {"descr": description, "fortran_order": False, "shape": (self.count,)}
+        )
+        return self.file.tell()
+
+
 class _SplitWriter:
     """Appends blocks to the three array files of one split, in bounded memory."""
 
@@ -229,11 +256,12 @@ class _SplitWriter:
     ) -> None:
         self.directory, self.split = directory, split
         self.inputs, self.longest_allowed = description["inputs"], description["length"]
-        self.classes, self.symbols = description["classes"], description["symbols"]
-        self.file = files.enter_context((directory / f"{split}.symbols.npy").open("wb"))
-        self.header_size = self._write_header(0)
-        self.lengths: list[ndarray] = []
-        self.labels: list[ndarray] = []
+        self.classes, self.vocabulary = description["classes"], description["symbols"]
+        self.symbols, self.offsets, self.labels = (
+            _ArrayWriter(directory / f"{split}.{part}.npy", dtype, files)
+            for part, dtype in (("symbols", np.uint8), ("offsets", np.int64), ("labels", np.uint8))
+        )
+        self.offsets.append(np.zeros(1, np.int64))
         self.cut = 0
 
     def add(self, block: Block) -> None:
@@ -241,46 +269,29 @@ class _SplitWriter:
             raise ValueError(f"{len(block.lengths)} sequences for {len(block.labels)} labels")
         if block.symbols.dtype != np.uint8 or int(block.lengths.sum()) != len(block.symbols):
             raise ValueError("a block's symbols must be uint8 and as many as its lengths say")
-        if len(block.symbols) and int(block.symbols.max()) >= self.symbols:
-            raise ValueError(f"symbol {int(block.symbols.max())} outside 0 … {self.symbols - 1}")
-        if len(block.labels) and int(block.labels.max()) >= self.classes:
-            raise ValueError(f"label {int(block.labels.max())} outside 0 … {self.classes - 1}")
+        if int(block.symbols.max(initial=0)) >= self.vocabulary:
+            raise ValueError(f"symbol {block.symbols.max()} outside 0 … {self.vocabulary - 1}")
+        if int(block.labels.max(initial=0)) >= self.classes:
+            raise ValueError(f"label {block.labels.max()} outside 0 … {self.classes - 1}")
         symbols, lengths = truncate(block.symbols, block.lengths, self.longest_allowed)
         self.cut += int((block.lengths > self.longest_allowed).sum())
-        self.file.write(np.ascontiguousarray(symbols).data)
-        self.lengths.append(lengths.astype(np.int64))
-        self.labels.append(block.labels.astype(np.uint8))
+        self.offsets.append(self.symbols.count + np.cumsum(lengths))
+        self.symbols.append(symbols)
+        self.labels.append(block.labels)
 
     def finish(self) -> SplitStatistics:
-        lengths, labels = np.concatenate(self.lengths), np.concatenate(self.labels)
-        offsets = np.zeros(len(lengths) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        self._save("offsets", offsets)
-        self._save("labels", labels)
-        self.file.seek(0)
-        if self._write_header(int(offsets[-1])) != self.header_size:
-            raise ValueError("the .npy header grew over the symbols")
-        self.file.flush()
-        return split_statistics(lengths, labels, self.classes, self.cut)
-
-    def _save(self, part: str, values: ndarray) -> None:
-        np.save(self.directory / f"{self.split}.{part}.npy", values, allow_pickle=False)
-
-    def _write_header(self, total: int) -> int:
-        """Write the .npy header, which keeps room for the number of symbols known only at the end.
-
-        Returns its size in bytes.
-        """
-        np.lib.format.write_array_header_1_0(
-            self.file, {"descr": "|u1", "fortran_order": False, "shape": (total,)}
-        )
-        return self.file.tell()
+        for part in (self.symbols, self.offsets, self.labels):
+            part.finish()
+        split = read_split(self.directory, self.split)
+        return split_statistics(np.diff(split.offsets), split.labels, self.classes, self.cut)
 
 
 def split_statistics(
     lengths: Int[ndarray, " sequences"], labels: UInt8[ndarray, " examples"], classes: int, cut: int
 ) -> SplitStatistics:
-    """Sizes of a split with at least one example."""
+    """Sizes of a split."""
+    if not len(labels):
+        return SplitStatistics(0, 0, 0, 0.0, 0, 0, [0] * classes)
     return SplitStatistics(
         examples=len(labels),
         tokens=int(lengths.sum()),
