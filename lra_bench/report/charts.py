@@ -17,7 +17,7 @@ from lra_bench.report.curves import Curve
 from lra_bench.report.efficiency import CostCurve, Profile
 from lra_bench.report.entries import Column, Names, Setting
 from lra_bench.report.facts import chance_level
-from lra_bench.report.labels import Box, place_labels
+from lra_bench.report.labels import Box, front_boxes, place_labels
 from lra_bench.report.palette import Style, dash, encoding_styles, filled
 from lra_bench.report.standing import Point
 
@@ -202,7 +202,10 @@ def _with_placed_labels(spec: Spec, values: Sequence[Spec], height: int) -> Spec
         [(across(v["x"]), up(v["y"]), math.sqrt(v["size"] / math.pi) + 1) for v in ordered],
         [(6.2 * len(v["name"]), 12.0) for v in ordered],
         Box(0, 0, width, height),
-        [Box(x - 1, low, x + 1, high) for x, low, high in bars],
+        [
+            *(Box(x - 1, low, x + 1, high) for x, low, high in bars),
+            *front_boxes(sorted((across(v["x"]), up(v["y"])) for v in values if v["front"])),
+        ],
     )
     labels = [
         {"text": v["name"], "x": box.left, "y": height - box.bottom - 2.5}

@@ -1,10 +1,11 @@
-"""Figures for papers: PDF, SVG and PNG in a paper's width, drawn with matplotlib."""
+"""Figures for papers, drawn with matplotlib in a paper's width: SVG, and PDF from it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from lra_bench.report.curves import Curve
 from lra_bench.report.efficiency import Profile
 from lra_bench.report.entries import Names, Setting
 from lra_bench.report.facts import chance_level
-from lra_bench.report.labels import Box, place_labels
+from lra_bench.report.labels import Box, front_boxes, place_labels
 from lra_bench.report.palette import dash, encoding_styles, filled
 from lra_bench.report.standing import Point, average_title
 
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEXT_WIDTH = 5.5  # inches: the text of a NeurIPS, ICML (two columns) or ACL page, about
-PANEL_HEIGHT = 2.1
-_METADATA: dict[str, dict[str, Any]] = {  # no dates: equal records give equal files
-    "svg": {"Date": None},
-    "pdf": {"CreationDate": None},
-    "png": {},
-}
+PANEL_HEIGHT = 1.65
+
+# Room around and between the panels, in inches.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.42, 0.06, 0.42, 0.4
+_GAP_ACROSS, _GAP_DOWN, _LEGEND_ROW = 0.5, 0.58, 0.16
+_LEGEND_COLUMNS = 6
+
+_PNG_DPI = 180
 
 _RC: dict[Any, Any] = {
     "font.size": 7,
@@ -47,14 +50,13 @@ _RC: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "svg.fonttype": "none",
     "svg.hashsalt": "lra-bench",  # equal records give equal files
-    "pdf.fonttype": 42,
     "text.parse_math": False,
-    "savefig.dpi": 200,
 }
 
 
 @contextmanager
-def _canvas(panels: int, columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
+def _canvas(panels: int, columns: int, legend_rows: int = 0) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Axes at fixed places: finding out how much room letters take would double the time."""
     import warnings
 
     import matplotlib as mpl
@@ -65,22 +67,42 @@ def _canvas(panels: int, columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
         # A name in letters that the font lacks is drawn as boxes; it need not be said each time.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         rows = math.ceil(panels / columns)
-        figure = Figure(figsize=(TEXT_WIDTH, PANEL_HEIGHT * rows + 0.4), layout="constrained")
+        below = _BOTTOM + _LEGEND_ROW * legend_rows
+        height = PANEL_HEIGHT * rows + _TOP + below + _GAP_DOWN * (rows - 1)
+        figure = Figure(figsize=(TEXT_WIDTH, height))
         FigureCanvasAgg(figure)  # labels are placed by the size of their letters
+        width = (TEXT_WIDTH - _LEFT - _RIGHT - _GAP_ACROSS * (columns - 1)) / columns
+        figure.subplots_adjust(
+            left=_LEFT / TEXT_WIDTH,
+            right=1 - _RIGHT / TEXT_WIDTH,
+            bottom=below / height,
+            top=1 - _TOP / height,
+            wspace=_GAP_ACROSS / width,
+            hspace=_GAP_DOWN / PANEL_HEIGHT,
+        )
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for spare in axes[panels:]:
             spare.set_axis_off()
         yield figure, list(axes[:panels])
 
 
-def _save(
-    figure: Figure, directory: Path, name: str, formats: Sequence[str] = ("svg", "pdf")
-) -> list[Path]:
-    figure.set_layout_engine("none")  # laid out by its first drawing; not again for every format
-    paths = [directory / f"{name}.{suffix}" for suffix in formats]
-    for path in paths:
-        figure.savefig(path, metadata=_METADATA[path.suffix[1:]])
-    return paths
+def _save(figure: Figure, directory: Path, name: str) -> list[Path]:
+    """Draw once, as SVG without a date, and make the PDF from it: drawing is what takes long."""
+    import vl_convert
+
+    _know_matplotlibs_fonts()
+    svg, pdf = directory / f"{name}.svg", directory / f"{name}.pdf"
+    figure.savefig(svg, metadata={"Date": None})
+    pdf.write_bytes(vl_convert.svg_to_pdf(svg.read_text(encoding="utf-8")))
+    return [svg, pdf]
+
+
+@cache
+def _know_matplotlibs_fonts() -> None:
+    import matplotlib as mpl
+    import vl_convert
+
+    vl_convert.register_font_directory(str(Path(mpl.get_data_path()) / "fonts" / "ttf"))
 
 
 def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
@@ -104,10 +126,11 @@ def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
             if chance is not None and ax.get_ylim()[0] < 100 * chance:
                 ax.axhline(100 * chance, color="#999999", linewidth=0.6, linestyle=":")
         _sign_synthetic(figure, setting)
-        figure.draw_without_rendering()
         for ax, (_, points, _) in zip(axes, shown, strict=True):
             _label_points(figure, ax, points, largest)
-        return _save(figure, directory, f"quality-speed-{setting.slug}", ("svg", "pdf", "png"))
+        png = directory / f"quality-speed-{setting.slug}.png"
+        figure.savefig(png, dpi=_PNG_DPI)
+        return [*_save(figure, directory, png.stem), png]
 
 
 def _quality_speed_panel(
@@ -181,6 +204,7 @@ def _label_points(figure: Figure, ax: Axes, points: Sequence[Point], largest: fl
         )
         for point in ordered
     ]
+    ax.get_xlim(), ax.get_ylim()  # settles the scales, on which the places in pixels depend
     extents = [label.get_window_extent(renderer) for label in drawn]
     pixels = [ax.transData.transform((p.speed, 100 * p.quality)) for p in ordered]
     frame = ax.get_window_extent(renderer)
@@ -191,7 +215,7 @@ def _label_points(figure: Figure, ax: Axes, points: Sequence[Point], largest: fl
         ],
         [(box.width, box.height) for box in extents],
         Box(frame.x0, frame.y0, frame.x1, frame.y1),
-        [_error_bar(ax, point) for point in ordered],
+        [*(_error_bar(ax, point) for point in ordered), *_front_lines(ax, points)],
     )
     for label, place, (x, y) in zip(drawn, places, pixels, strict=True):
         if place is None:
@@ -207,6 +231,12 @@ def _error_bar(ax: Axes, point: Point) -> Box:
     return Box(float(x) - 1, float(low), float(x) + 1, float(high))
 
 
+def _front_lines(ax: Axes, points: Sequence[Point]) -> list[Box]:
+    """Where the front is drawn, in pixels."""
+    front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
+    return front_boxes([tuple(ax.transData.transform((p.speed, 100 * p.quality))) for p in front])
+
+
 def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Path]:
     """Validation accuracy against step for each task; line: mean over seeds, band: their range."""
     setting = part.setting
@@ -214,7 +244,9 @@ def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Pa
     if not panels:
         return []
     styles = encoding_styles(setting.names.encodings)
-    with _canvas(len(panels), 3 if len(panels) > 2 else len(panels)) as (figure, axes):
+    legend_rows = math.ceil(max(len(curves) for _, curves in panels) / _LEGEND_COLUMNS)
+    columns = min(3, len(panels))
+    with _canvas(len(panels), columns, legend_rows) as (figure, axes):
         for ax, (column, curves) in zip(axes, panels, strict=True):
             for curve in curves:
                 style = styles[curve.encoding]
@@ -222,10 +254,8 @@ def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Pa
             ax.set_title(text.shorten(text.one_line(column.title), 40))
             ax.set_xlabel("step")
             ax.set_ylabel("validation accuracy, %")
-        handles, names = axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)))
+        _legend(figure, axes[0])
         _sign_synthetic(figure, setting)
-        figure.draw_without_rendering()
         return _save(figure, directory, f"learning-curves-{setting.slug}-{text.slug(attention)}")
 
 
@@ -263,7 +293,8 @@ def draw_costs(profile: Profile, names: Names, directory: Path) -> list[Path]:
         )
         if any(curve.series(quantity) for curve in profile.curves)
     ]
-    with _canvas(len(quantities), len(quantities)) as (figure, axes):
+    legend_rows = math.ceil(len(profile.curves) / 3)
+    with _canvas(len(quantities), len(quantities), legend_rows) as (figure, axes):
         for ax, (quantity, unit, factor) in zip(axes, quantities, strict=True):
             for curve in profile.curves:
                 points = curve.series(quantity)
@@ -284,10 +315,15 @@ def draw_costs(profile: Profile, names: Names, directory: Path) -> list[Path]:
             ax.set_xticks(profile.lengths, [f"{length:,}" for length in profile.lengths])
             ax.set_xlabel("length in tokens")
             ax.set_ylabel(unit)
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
-        figure.draw_without_rendering()
+        _legend(figure, axes[0], 3)
         return _save(figure, directory, f"cost-{profile.slug}")
+
+
+def _legend(figure: Figure, ax: Axes, columns: int = _LEGEND_COLUMNS) -> None:
+    handles, names = ax.get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="lower center", ncols=min(columns, len(names)), borderaxespad=0.1
+    )
 
 
 def _sign_synthetic(figure: Figure, setting: Setting) -> None:

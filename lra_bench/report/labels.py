@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 # Directions to try, the ones easiest to read first: (horizontal, vertical), y upwards.
 _DIRECTIONS = ((1, 0), (1, 1), (1, -1), (0, 1), (0, -1), (-1, 0), (-1, 1), (-1, -1))
@@ -64,6 +65,15 @@ def place_labels(
         clear = (box for box in free if not any(box.overlaps(line) for line in lines))
         placed.append(next(clear, free[0] if free else None))
     return placed
+
+
+def front_boxes(corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """The lines of a front through these points, the slowest first: down, then across."""
+    found = []
+    for (x, y), (next_x, next_y) in pairwise(corners):
+        found.append(Box(x - 1, min(y, next_y), x + 1, max(y, next_y)))
+        found.append(Box(x, next_y - 1, next_x, next_y + 1))
+    return found
 
 
 def _candidates(x: float, y: float, radius: float, size: tuple[float, float]) -> list[Box]:

@@ -33,10 +33,10 @@ class Payload:
 
 def pack_records(records: Sequence[Record]) -> Payload:
     """Pack the records, cutting logs and curves where they would not fit the page."""
+    rows = [_row(record) for record in records]
     for log_characters, points in _LEVELS:
-        rows = [_row(record, log_characters, points) for record in records]
-        document = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-        data = packed(document)
+        cut = [_cut(row, log_characters, points) for row in rows]
+        data = packed(json.dumps(cut, ensure_ascii=False, separators=(",", ":")))
         if len(data) <= _BUDGET:
             break
     return Payload(data, log_characters)
@@ -48,11 +48,16 @@ def packed(document: str) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _row(record: Record, log_characters: int, points: int) -> dict[str, Any]:
+def _row(record: Record) -> dict[str, Any]:
     # By way of JSON, in which numbers that are not finite become null.
     row: dict[str, Any] = json.loads(record.model_dump_json(exclude=_LEFT_OUT))
-    row["log"] = text.visible(record.log[-log_characters:]) if log_characters else ""
+    row["log"] = text.visible(record.log[-_LEVELS[0][0] :])
     curve = record.accuracy.curve if record.accuracy is not None else []
-    every = max(1, len(curve) // points) if points else len(curve) + 1
-    row["curve"] = [[point.step, round(point.validation_accuracy, 4)] for point in curve[::every]]
+    row["curve"] = [[point.step, round(point.validation_accuracy, 4)] for point in curve]
     return row
+
+
+def _cut(row: dict[str, Any], log_characters: int, points: int) -> dict[str, Any]:
+    every = max(1, len(row["curve"]) // points) if points else len(row["curve"]) + 1
+    log = row["log"][-log_characters:] if log_characters else ""
+    return {**row, "log": log, "curve": row["curve"][::every]}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +59,7 @@ class Sample:
         """Standard deviation over seeds (n − 1); None for a single run."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
-    @property
+    @cached_property
     def interval(self) -> Interval:
         """Over seeds where there are several, else over the test set."""
         if len(self.values) > 1:

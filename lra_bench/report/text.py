@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 
 from lra_bench.report.statistics import Interval, Sample
+
+_UNCOMMON = re.compile(r"[^ -~]")
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -102,7 +105,7 @@ def shorten(text: str, width: int) -> str:
 
 def one_line(text: str) -> str:
     """Control characters, line ends and marks that turn the writing direction made visible."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in " ".join(text.split()))
+    return _spelt_out(" ".join(text.split()), kept="")
 
 
 def slug(name: str) -> str:
@@ -115,4 +118,15 @@ def slug(name: str) -> str:
 
 def visible(log: str) -> str:
     """Text of many lines: ends of lines and tabs kept, other control characters made visible."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in log)
+    return _spelt_out(log, kept="\n\t")
+
+
+def _spelt_out(words: str, kept: str) -> str:
+    """What is not printable as its code point; ordinary text, the most, is not looked at twice."""
+
+    def spell(found: re.Match[str]) -> str:
+        character = found.group()
+        known = character in kept or character.isprintable()
+        return character if known else f"\\u{ord(character):04x}"
+
+    return _UNCOMMON.sub(spell, words)
