@@ -16,6 +16,9 @@ from torch import Tensor
 
 Run = tuple[int, slice, slice]
 
+# Numbers in one run of convolutions: it should stay in a CPU's caches, and fill a GPU.
+HELD_ON_CPU, HELD_ON_GPU = 2**20, 2**24
+
 
 def weigh_toeplitz(
     q: Float[Tensor, "batch heads n f"],
@@ -122,8 +125,7 @@ def _convolve(
 def _runs(q: Tensor, v: Tensor, size: int) -> Iterator[Run]:
     """Cut the convolutions into runs: one head, some sequences, some features, all channels."""
     batch, heads, width, _ = q.shape
-    # On a CPU a run should stay in its caches, on a GPU it should fill the device.
-    held = 2**24 if q.is_cuda else 2**20
+    held = HELD_ON_GPU if q.is_cuda else HELD_ON_CPU
     room = max(1, held // (v.shape[2] * size))
     features = min(width, room)
     sequences = max(1, room // width)

@@ -35,8 +35,9 @@ class AttentionOracle:
     def combine(
         self, attention: Attention, numerator: Pairs, denominator: Pairs, v: Tensor
     ) -> Float[Tensor, "batch heads n d"]:
-        """Outputs from weights that have bias and padding in them."""
-        return (numerator @ v) / denominator.sum(-1, keepdim=True)
+        """Outputs from weights that have bias and padding in them; no weight at all gives zero."""
+        total = denominator.sum(-1, keepdim=True)
+        return torch.where(total == 0, 0, (numerator @ v) / total)
 
 
 class SoftmaxOracle(AttentionOracle):

@@ -1,0 +1,74 @@
+"""Every attention with every compatible encoding against the naive float64 definition."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from lra_bench.attention import attentions
+from lra_bench.check import oracle, padding
+from lra_bench.check.compatibility import why_not
+from lra_bench.check.effort import effort_of
+from lra_bench.check.pair import Pairing
+from lra_bench.check.suite import Part, variants
+from lra_bench.encodings import encodings
+from lra_bench.errors import InputError
+from lra_bench.registry import Registry, Spec
+
+QUICK = effort_of(quick=True)
+
+
+def defaults(registry: Registry) -> list[Spec]:
+    return [registry.parse(name) for name in registry.names()]
+
+
+def varied(kind: str, registry: Registry) -> list[Spec]:
+    return [v.spec for spec in defaults(registry) for v in variants(Part(kind, spec))]
+
+
+def lrpe() -> list[Spec]:
+    """Every core with every basis."""
+    cores = ("unitary", "orthogonal", "mixed", "permutation")
+    bases = ("identity", "householder", "dct", "fourier", "odd-even")
+    return [
+        encodings.parse(f"lrpe:core={core},basis={basis}")
+        for core, basis in itertools.product(cores, bases)
+    ]
+
+
+def pairings() -> list[Pairing]:
+    """Defaults with defaults, and the variants of each side with the other's defaults."""
+    pairs = [
+        *itertools.product(lrpe(), defaults(attentions)),
+        *itertools.product(defaults(encodings), defaults(attentions)),
+        *itertools.product(varied("encoding", encodings), defaults(attentions)),
+        *itertools.product(defaults(encodings), varied("attention", attentions)),
+    ]
+    found = []
+    for encoding, attention in dict.fromkeys(pairs):
+        try:
+            if why_not(encoding, attention) is None:
+                found.append(Pairing(encoding, attention))
+        except InputError:  # a combination of parameters that the encoding refuses
+            continue
+    return found
+
+
+PAIRINGS = pairings()
+
+
+def test_nearly_all_pairs_are_compatible() -> None:
+    assert len(PAIRINGS) > 200
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda p: f"{p.attention}-{p.encoding}")
+def test_equals_the_definition_with_and_without_padding(pairing: Pairing) -> None:
+    outcome = oracle.measure(pairing, QUICK)
+    assert outcome.status == "ok", outcome.detail
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda p: f"{p.attention}-{p.encoding}")
+def test_padding_changes_nothing(pairing: Pairing) -> None:
+    outcome = padding.measure(pairing, QUICK)
+    assert outcome.status == "ok", outcome.detail

@@ -1,0 +1,334 @@
+"""The conformance suite: sound parts pass, and each way of being broken shows in its column."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from lra_bench.attention import attentions
+from lra_bench.check.effort import Effort
+from lra_bench.check.order import exponent
+from lra_bench.check.outcome import Outcome, judge, worst
+from lra_bench.check.suite import INVARIANTS, Invariant, Row, examine, parse_part, table, variants
+from lra_bench.cli import main
+from lra_bench.encodings import encodings
+from lra_bench.errors import InputError
+from lra_bench.registry import load_plugin
+
+BRIEF = Effort((512, 1024, 2048), (128, 256, 512), 1, "eager")
+
+HEAD = """
+import torch
+from torch import nn
+from lra_bench.attention import attentions
+from lra_bench.attention.kernel import KernelAttention
+from lra_bench.check.attention_oracles import AttentionOracle, LinearOracle
+from lra_bench.check.oracles import AlibiOracle
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Encoding
+"""
+
+
+@pytest.fixture
+def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registries that forget what the test registers."""
+    for registry in (encodings, attentions):
+        monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+
+
+def plugin(directory: Path, body: str) -> Path:
+    file = directory / f"plugin_{directory.name.replace('-', '_')}.py"
+    file.write_text(HEAD + textwrap.dedent(body))
+    return file
+
+
+def examined(directory: Path, body: str, invariants: Sequence[Invariant] = INVARIANTS) -> Row:
+    load_plugin(plugin(directory, body))
+    (part,) = parse_part("broken")
+    return examine(part, BRIEF, invariants)
+
+
+def failures(row: Row) -> set[str]:
+    return {name for name, outcome in row.outcomes.items() if outcome.status == "fail"}
+
+
+# What is broken: the plugin, and the columns that must fail. Others must not, save those that
+# can't but suffer as well.
+BROKEN = {
+    "padding leak": (
+        """
+        @encodings.register("broken")
+        class Leak(Encoding):
+            '''Queries see the mean of all tokens, padding too.'''
+            def transform(self, q, k, codes):
+                return q + q.mean(2, keepdim=True), k
+        """,
+        {"padding"},
+    ),
+    "wrong sign": (
+        """
+        @encodings.register("broken")
+        class Sign(Encoding):
+            '''ALiBi that favours what is far.'''
+            relative = True
+            bias_kind = "toeplitz"
+            oracle = AlibiOracle
+            def bias(self, n, codes):
+                heads = torch.arange(1, self.geometry.heads + 1).unsqueeze(1)
+                slopes = 2.0 ** (-8 * heads / self.geometry.heads)
+                return slopes * torch.arange(1 - n, n).abs()
+        """,
+        {"oracle"},
+    ),
+    "not relative": (
+        """
+        @encodings.register("broken")
+        class Absolute(Encoding):
+            '''Says relative, and adds the position.'''
+            relative = True
+            def transform(self, q, k, codes):
+                positions = torch.arange(q.shape[2]).unsqueeze(1)
+                return q + positions / self.geometry.total, k
+        """,
+        {"relative"},
+    ),
+    "not relative in expectation": (
+        """
+        @encodings.register("broken")
+        class Growing(Encoding):
+            '''Noise that grows with the position.'''
+            relative = True
+            stochastic = True
+            def prepare(self, layout):
+                return torch.randn(self.geometry.head_dim, 16, generator=layout.generator)
+            def transform(self, q, k, codes):
+                growth = 1 + torch.arange(q.shape[2]).unsqueeze(1) / self.geometry.total
+                codes = codes.to(q.dtype) / 4
+                return growth * (q @ codes), growth * (k @ codes)
+        """,
+        {"relative"},
+    ),
+    "quadratic": (
+        """
+        @encodings.register("broken")
+        class Quadratic(Encoding):
+            '''Forms all pairs on the way.'''
+            def transform(self, q, k, codes):
+                return q + 1e-6 * ((q @ k.mT).tanh() @ k) / q.shape[2], k
+        """,
+        {"time", "memory"},
+    ),
+    "wrong gradient": (
+        """
+        class Wrong(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x.square()
+            @staticmethod
+            def backward(ctx, grad):
+                return grad * ctx.saved_tensors[0]
+
+        @encodings.register("broken")
+        class Gradient(Encoding):
+            '''Forgets the two of 2x.'''
+            def transform(self, q, k, codes):
+                return Wrong.apply(q), k
+        """,
+        {"gradients"},
+    ),
+    "overflow": (
+        """
+        @encodings.register("broken")
+        class Overflow(Encoding):
+            '''Grows as the exponential of the position.'''
+            def transform(self, q, k, codes):
+                return q * torch.exp(torch.arange(q.shape[2]).unsqueeze(1) * 0.1).to(q.dtype), k
+        """,
+        {"bfloat16"},
+    ),
+    "not deterministic": (
+        """
+        @encodings.register("broken")
+        class Noise(Encoding):
+            '''Draws from torch's global generator.'''
+            def prepare(self, layout):
+                return torch.randn(self.geometry.head_dim)
+            def transform(self, q, k, codes):
+                return q + codes.to(q.dtype), k
+        """,
+        {"determinism"},
+    ),
+    "graph break": (
+        """
+        @encodings.register("broken")
+        class Break(Encoding):
+            '''Looks at a number on the way.'''
+            def transform(self, q, k, codes):
+                return (q if float(q.detach().sum()) > 1e9 else 2 * q), k
+        """,
+        {"compile"},
+    ),
+    "exception": (
+        """
+        @encodings.register("broken")
+        class Odd(Encoding):
+            '''Can do lengths that are powers of two.'''
+            def transform(self, q, k, codes):
+                if q.shape[2] & (q.shape[2] - 1):
+                    raise RuntimeError("length is not a power of two")
+                return q, k
+        """,
+        {"padding", "gradients"},
+    ),
+    "attention without its mask": (
+        """
+        @attentions.register("broken")
+        class Unmasked(KernelAttention):
+            '''Kernel attention that forgets the mask.'''
+            def map_queries(self, q):
+                return q.relu()
+            def map_keys(self, k, mask):
+                return k.relu()
+            def attend(self, q, k, v, mask, encoding, codes):
+                return super().attend(q, k, v, None, encoding, codes)
+        """,
+        {"padding", "relative"},
+    ),
+    "attention that ignores transform": (
+        """
+        class DeafOracle(LinearOracle):
+            def features(self, attention, x):
+                return x.clamp_min(0)
+            def combine(self, attention, numerator, denominator, v):
+                return AttentionOracle.combine(self, attention, numerator, denominator, v)
+
+        @attentions.register("broken")
+        class Deaf(KernelAttention):
+            '''Uses queries and keys as they are.'''
+            oracle = DeafOracle
+            def map_queries(self, q):
+                return q.relu()
+            def map_keys(self, k, mask):
+                return k.relu()
+            def attend(self, q, k, v, mask, encoding, codes):
+                return super().attend(q, k, v, mask, Encoding(self.geometry), None)
+        """,
+        {"oracle"},
+    ),
+}
+
+# What else a defect may show in.
+MAY_FOLLOW = {
+    "wrong sign": {"bfloat16"},
+    "not deterministic": {"padding", "gradients", "bfloat16"},
+    "padding leak": {"relative"},
+    "quadratic": {"padding", "relative"},
+    "exception": {"relative", "oracle", "determinism", "compile"},
+}
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("defect", BROKEN)
+def test_what_is_broken_shows_in_its_column(defect: str, tmp_path: Path) -> None:
+    body, expected = BROKEN[defect]
+    # Compiling takes most of the time.
+    quick = [i for i in INVARIANTS if i.name != "compile" or "compile" in expected]
+    row = examined(tmp_path, body, quick)
+    assert expected <= failures(row), table([row])
+    assert failures(row) <= expected | MAY_FOLLOW.get(defect, set()), table([row])
+    assert row.failed
+    printed = table([row])
+    for column in expected:
+        assert f"broken, {column}: with " in printed
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_sound_plugin_passes(tmp_path: Path) -> None:
+    row = examined(
+        tmp_path,
+        """
+        @encodings.register("broken")
+        class Sound(Encoding):
+            '''Adds a learned bias to the scores of neighbours.'''
+            relative = True
+            bias_kind = "toeplitz"
+            def __init__(self, geometry, *, reach: int = 2):
+                super().__init__(geometry)
+                self.reach = reach
+                self.near = nn.Parameter(torch.ones(geometry.heads, 1))
+            def bias(self, n, codes):
+                distance = torch.arange(1 - n, n, device=self.near.device).abs()
+                return self.near * (distance <= self.reach)
+        """,
+    )
+    assert not row.failed
+    assert row.outcomes["oracle"].status == "n.a."
+    assert row.outcomes["relative"].status == "ok"
+
+
+def test_the_command_prints_a_table_and_answers_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "none", "--quick", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["kind"], row["name"]) == ("encoding", "none")
+    assert list(row["invariants"]) == [invariant.name for invariant in INVARIANTS]
+    assert {one["status"] for one in row["invariants"].values()} == {"ok"}
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_command_names_what_a_plugin_breaks_and_answers_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lra_bench.check.effort.effort_of", lambda *, quick: BRIEF)
+    file = plugin(tmp_path, BROKEN["padding leak"][0])
+    assert main(["check", "--plugin", str(file), "--quick"]) == 1
+    printed = capsys.readouterr()
+    assert "broken, padding: with" in printed.out
+    assert "allowed is 1e-05" in printed.out
+    assert f"running plugin file {file}" in printed.err
+
+
+def test_bad_names_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "rop"]) == 2
+    assert "unknown encoding or attention 'rop'; did you mean 'rope'?" in capsys.readouterr().err
+    assert main(["check", "rope:stag=inputs"]) == 2
+    assert "did you mean 'stage'?" in capsys.readouterr().err
+    assert main(["check"]) == 2
+    assert "--all" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_part_that_fits_nothing_says_why(tmp_path: Path) -> None:
+    body = """
+    @encodings.register("broken")
+    class Lonely(Encoding):
+        '''Asks for what nobody has.'''
+        needs = frozenset({"a free lunch"})
+    """
+    load_plugin(plugin(tmp_path, body))
+    (part,) = parse_part("broken")
+    with pytest.raises(InputError, match=r"fits no partner.*needs a free lunch"):
+        examine(part, BRIEF)
+
+
+def test_variants_are_each_other_choice_of_a_parameter() -> None:
+    (rope,) = parse_part("rope")
+    assert [str(v.spec) for v in variants(rope)] == ["rope:stage=inputs", "rope:grid=true"]
+
+
+def test_exponents_are_those_of_power_laws() -> None:
+    lengths = [100, 200, 400]
+    assert exponent(lengths, [3 * n**1.5 for n in lengths]) == pytest.approx(1.5)
+
+
+def test_outcomes_are_ranked() -> None:
+    small, large, bad = Outcome("ok", 1.0), Outcome("ok", 2.0), Outcome("fail", None, "why")
+    silent = Outcome("n.a.")
+    assert worst([small, large, silent]) == large
+    assert worst([bad, large]) == bad
+    assert worst([silent]) == silent
+    assert judge(float("nan"), 1.0, "it").status == "fail"
