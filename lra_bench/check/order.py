@@ -29,7 +29,7 @@ def measure_time(pairing: Pairing, effort: Effort) -> Outcome:
     lengths, power = lengths_of(pairing, effort), declared_power(pairing)
     found = []
     for _ in range(ATTEMPTS):
-        seconds = [_seconds(_step(pairing, n), effort.repeats) for n in lengths]
+        seconds = [processor_seconds(step_of(pairing, n), effort.repeats) for n in lengths]
         found.append(exponent(lengths, seconds))
         if found[-1] <= power + TIME_ALLOWANCE:
             break
@@ -39,7 +39,7 @@ def measure_time(pairing: Pairing, effort: Effort) -> Outcome:
 def measure_memory(pairing: Pairing, effort: Effort) -> Outcome:
     """Exponent of the peak of what forward and backward allocate."""
     lengths, power = lengths_of(pairing, effort), declared_power(pairing)
-    peaks = [peak_memory(_step(pairing, n)) for n in lengths]
+    peaks = [peak_memory(step_of(pairing, n)) for n in lengths]
     limit = power + MEMORY_ALLOWANCE
     return judge(exponent(lengths, peaks), limit, _meaning("memory", pairing))
 
@@ -76,7 +76,8 @@ def peak_memory(step: Callable[[], None]) -> int:
     return peak
 
 
-def _step(pairing: Pairing, n: int) -> Callable[[], None]:
+def step_of(pairing: Pairing, n: int) -> Callable[[], None]:
+    """Forward and backward of one layer on one sequence of length n."""
     pair = pairing.build(geometry_of(n))
     x = pair.tokens(1, n).requires_grad_()
 
@@ -88,7 +89,7 @@ def _step(pairing: Pairing, n: int) -> Callable[[], None]:
     return step
 
 
-def _seconds(step: Callable[[], None], repeats: int) -> float:
+def processor_seconds(step: Callable[[], None], repeats: int) -> float:
     """The fastest of some runs, in processor time: what other programs do counts little."""
     gc.collect()
     step()

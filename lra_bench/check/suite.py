@@ -106,10 +106,10 @@ def variants(part: Part) -> Iterator[Part]:
 
 def examine(part: Part, effort: Effort, invariants: Sequence[Invariant] = INVARIANTS) -> Row:
     """Measure every invariant. Raises InputError where the part fits no partner."""
-    pairings = _pairings(part)
+    candidates = pairings(part)
     outcomes = {}
     for invariant in invariants:
-        some = pairings[:1] if invariant.one else pairings
+        some = candidates[:1] if invariant.one else candidates
         outcomes[invariant.name] = worst(
             _guarded(invariant.measure, pairing, effort).about(_partner(part, pairing))
             for pairing in some
@@ -126,7 +126,7 @@ def _guarded(measure: Measure, pairing: Pairing, effort: Effort) -> Outcome:
         return Outcome("fail", None, f"raised {type(error).__name__}: {reason}")
 
 
-def _pairings(part: Part) -> list[Pairing]:
+def pairings(part: Part) -> list[Pairing]:
     """The part with every partner it is compatible with, those of the lowest order first."""
     is_encoding = part.kind == "encoding"
     others: Registry = attentions if is_encoding else encodings
