@@ -49,12 +49,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = ResultsStore(Path(folder) / "study")
         fill(store, count)
-        start = time.perf_counter()
+        start, start_work = time.perf_counter(), time.process_time()
         written = write_report(store.root)
-        seconds = time.perf_counter() - start
+        seconds, work = time.perf_counter() - start, time.process_time() - start_work
         size = written.page.stat().st_size
         print(f"{count} records, {len(written.files)} files")
-        print(f"report  {seconds:6.1f} s   (limit {LIMIT_SECONDS:.0f} s)")
+        print(
+            f"report  {seconds:6.1f} s   (limit {LIMIT_SECONDS:.0f} s), {work:.1f} s of processor"
+        )
         print(f"page    {size / 1e6:6.2f} MB  (limit {LIMIT_BYTES / 1e6:.0f} MB)")
     if seconds > LIMIT_SECONDS or size > LIMIT_BYTES:
         raise SystemExit("over the limit")

@@ -90,7 +90,9 @@ def test_terminal_has_tables_and_a_plot(study: Path) -> None:
 
 def test_text_plot_places_points_where_they_belong() -> None:
     def point(name: str, speed: float, quality: float, front: bool) -> Point:
-        return Point("linear", name, speed, quality, Interval(0, 1, ""), None, front, 1.0)
+        return Point(
+            "linear", name, speed, (speed, speed), quality, Interval(0, 1, ""), None, front, 1.0
+        )
 
     plot = text_plot("t", [point("slow", 1, 0.9, True), point("fast", 100, 0.5, True)], 21, 5)
     rows = plot.splitlines()

@@ -18,6 +18,7 @@ from lra_bench.report.published import published_averages, published_results, si
 from lra_bench.report.summary import summarise
 from lra_bench.report.tables.published import leaderboard_table
 from lra_bench.report.tables.table import Cell, Table, label
+from lra_bench.report.ticks import log_ticks
 from tests.records import make_record, make_study
 
 ROOT = Path("study")
@@ -257,6 +258,13 @@ def test_a_lone_point_is_labelled() -> None:
 def test_shortened_text_fits_and_slugs_are_safe(name: str, width: int) -> None:
     assert len(text.shorten(name, width)) <= width
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*|", text.slug(name))
+
+
+@given(st.floats(1e-3, 1e6), st.floats(1.05, 1e6))
+def test_log_axes_have_a_few_round_ticks(low: float, factor: float) -> None:
+    ticks = log_ticks(low, low * factor)
+    assert 2 <= len(ticks) <= 13
+    assert all(low <= tick * (1 + 1e-9) and tick <= low * factor * (1 + 1e-9) for tick in ticks)
 
 
 def test_slugs_tell_names_apart() -> None:

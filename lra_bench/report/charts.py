@@ -16,10 +16,11 @@ from lra_bench.report.analysis import Part
 from lra_bench.report.curves import Curve
 from lra_bench.report.efficiency import CostCurve, Profile
 from lra_bench.report.entries import Column, Names, Setting
-from lra_bench.report.facts import chance_level
+from lra_bench.report.facts import guessing_accuracy
 from lra_bench.report.labels import Box, front_boxes, place_labels
 from lra_bench.report.palette import Style, dash, encoding_styles, filled
 from lra_bench.report.standing import Point
+from lra_bench.report.ticks import log_ticks
 
 Spec = dict[str, Any]
 
@@ -77,7 +78,7 @@ def quality_speed_chart(
         {
             "name": "x",
             "type": "log",
-            "domain": _widened([p.speed for p in points]),
+            "domain": _widened([v for p in points for v in p.speed_range]),
             "range": "width",
         },
         {
@@ -90,7 +91,7 @@ def quality_speed_chart(
     spec["axes"] = _axes(
         "training examples/s, full-length input",
         "test accuracy, %",
-        _log_ticks(spec["scales"][0]["domain"]),
+        log_ticks(*spec["scales"][0]["domain"]),
     )
     spec["marks"] = [
         *_CHANCE,
@@ -126,6 +127,23 @@ def quality_speed_chart(
                     "stroke": {"field": "c"},
                     "strokeWidth": {"value": 1.5},
                     "strokeOpacity": {"value": 0.75},
+                }
+            },
+        },
+        {
+            "type": "rule",
+            "name": "spreads",
+            "interactive": False,
+            "aria": False,
+            "from": {"data": "points"},
+            "encode": {
+                "update": {
+                    "x": {"scale": "x", "field": "slow"},
+                    "x2": {"scale": "x", "field": "fast"},
+                    "y": _field("y"),
+                    "stroke": {"field": "c"},
+                    "strokeWidth": {"value": 1},
+                    "strokeOpacity": {"value": 0.6},
                 }
             },
         },
@@ -244,6 +262,7 @@ def _point(point: Point, setting: Setting, style: Style, largest: float) -> Spec
             f"{text.percent(point.quality)} %, 95 % {text.percent_interval(point.interval)}",
         ],
         ["training", f"{text.rate(point.speed)} examples/s"],
+        ["its spread", "–".join(text.rate(speed) for speed in point.speed_range)],
     ]
     if point.memory is not None:
         tip.append(["peak memory", text.memory(point.memory)])
@@ -253,6 +272,8 @@ def _point(point: Point, setting: Setting, style: Style, largest: float) -> Spec
         "e": point.encoding,
         "name": name,
         "x": point.speed,
+        "slow": point.speed_range[0],
+        "fast": point.speed_range[1],
         "y": 100 * point.quality,
         "lo": 100 * low,
         "hi": 100 * high,
@@ -368,7 +389,7 @@ def cost_chart(profile: Profile, names: Names, slug: str, quantity: str) -> Char
         "length in tokens",
         f"{title.lower()}, {unit}",
         profile.lengths,
-        _log_ticks(spec["scales"][1]["domain"]),
+        log_ticks(*spec["scales"][1]["domain"]),
     )
     spec["marks"] = [_lines("datum.tip", [])]
     return Chart(
@@ -421,7 +442,7 @@ def all_quality_speed_charts(part: Part, average_name: str) -> list[Chart]:
                     f"plane-{setting.slug}-{at}",
                     text.one_line(column.title),
                     points,
-                    chance_level(column.task),
+                    guessing_accuracy(column.task),
                     270,
                 )
             )
@@ -521,15 +542,6 @@ def _widened(values: Sequence[float]) -> list[float]:
     """A logarithmic domain with room for labels."""
     room = math.log(max(values) / min(values)) * 0.12 + 0.25
     return [min(values) * math.exp(-room), max(values) * math.exp(room)]
-
-
-def _log_ticks(domain: Sequence[float]) -> list[float]:
-    """1, 2, 5 of each decade, or the decades alone where there are many."""
-    low, high = domain
-    leads = (1, 2, 5) if high / low < 300 else (1,)
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [lead * 10.0**decade for decade in decades for lead in leads]
-    return [tick for tick in ticks if low <= tick <= high]
 
 
 def _padded(values: Sequence[float]) -> list[float]:

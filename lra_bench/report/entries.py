@@ -18,7 +18,7 @@ from typing import Any
 from lra_bench.errors import InputError
 from lra_bench.report.facts import is_lra_data, task_order, task_title
 from lra_bench.report.statistics import Sample
-from lra_bench.report.text import slug
+from lra_bench.report.text import plural, slug
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 
@@ -286,7 +286,7 @@ def machine_of(record: Record) -> str | None:
     where = record.environment
     if where is None:
         return None
-    return f"{where.device}, {where.platform}, {where.threads} threads"
+    return f"{where.device}, {where.platform}, {plural(where.threads, 'thread')}"
 
 
 def _settings(records: list[Record], plan: list[PlannedCell], names: Names) -> list[Setting]:

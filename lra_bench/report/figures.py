@@ -14,10 +14,11 @@ from lra_bench.report.analysis import Part
 from lra_bench.report.curves import Curve
 from lra_bench.report.efficiency import Profile
 from lra_bench.report.entries import Names, Setting
-from lra_bench.report.facts import chance_level
+from lra_bench.report.facts import guessing_accuracy
 from lra_bench.report.labels import Box, front_boxes, place_labels
 from lra_bench.report.palette import dash, encoding_styles, filled
 from lra_bench.report.standing import Point, average_title
+from lra_bench.report.ticks import log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +112,7 @@ def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
     panels = [
         (average_title(setting), part.average, None),
         *(
-            (column.title, points, chance_level(column.task))
+            (column.title, points, guessing_accuracy(column.task))
             for column, points in part.points.items()
         ),
     ]
@@ -154,6 +155,13 @@ def _quality_speed_panel(
         ax.plot(
             [point.speed] * 2, [100 * low, 100 * high], color=style.colour, linewidth=0.7, zorder=2
         )
+        ax.plot(
+            point.speed_range,
+            [100 * point.quality] * 2,
+            color=style.colour,
+            linewidth=0.5,
+            zorder=2,
+        )
         ax.scatter(
             point.speed,
             100 * point.quality,
@@ -173,12 +181,10 @@ def _quality_speed_panel(
 
 def _plain_log_ticks(ax: Axes) -> None:
     """Numbers such as 20 and 500 on a logarithmic axis, few enough to stand apart."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import NullLocator
 
-    low, high = ax.get_xlim()
-    wide = high / max(low, 1e-12) > 30
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ticks = log_ticks(*ax.get_xlim())
+    ax.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
 
 

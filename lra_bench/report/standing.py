@@ -56,6 +56,7 @@ class Point:
 
     Attributes:
         speed: training examples/s.
+        speed_range: the central 95 % of speeds redrawn from the runs and the spread within them.
         quality: accuracy as a fraction, with its interval.
         memory: peak bytes, None where it was not taken.
         on_front: no other method is at once as fast and as accurate, and better in one.
@@ -66,6 +67,7 @@ class Point:
     attention: str
     encoding: str
     speed: float
+    speed_range: tuple[float, float]
     quality: float
     interval: Interval
     memory: float | None
@@ -181,6 +183,7 @@ def _points(rows: list[list[Entry]]) -> list[Point]:
     probability = pareto_front(speed, accuracy).mean(axis=1)
     observed_quality = np.array([np.mean([_mean(entry) for entry in row]) for row in rows])
     observed_speed = np.array([_geometric_mean([entry.speed for entry in row]) for row in rows])
+    slow, fast = np.quantile(speed, (0.025, 0.975), axis=1)
     front = pareto_front(observed_speed[:, None].astype(float), observed_quality[:, None])[:, 0]
     points = []
     for at, row in enumerate(rows):
@@ -190,6 +193,7 @@ def _points(rows: list[list[Entry]]) -> list[Point]:
                 row[0].attention,
                 row[0].encoding,
                 float(observed_speed[at]),
+                (float(slow[at]), float(fast[at])),
                 float(observed_quality[at]),
                 single.interval
                 if single is not None

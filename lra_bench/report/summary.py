@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lra_bench.report import text
 from lra_bench.report.analysis import Part
 from lra_bench.report.entries import Entry, Setting
-from lra_bench.report.facts import chance_level
+from lra_bench.report.facts import guessing_accuracy
 from lra_bench.report.standing import (
     Standing,
     average_title,
@@ -89,7 +89,7 @@ def _data(setting: Setting) -> str:
 def _above_chance(setting: Setting) -> str:
     above, not_above = list[str](), list[str]()
     for column in setting.columns:
-        chance = chance_level(column.task)
+        chance = guessing_accuracy(column.task)
         best = _best(setting.column(column))
         if chance is None or best is None or best.sample is None:
             continue
@@ -105,11 +105,8 @@ def _above_chance(setting: Setting) -> str:
         sentences.append(f"The best method is above guessing on {text.listed(above)}.")
     if not_above:
         sentences.append(f"No method is clearly above guessing on {text.listed(not_above)}.")
-    if above and any(column.task.startswith("listops") for column in setting.columns):
-        sentences.append(
-            "On ListOps, always giving the most frequent answer scores more than one in ten, so "
-            "a little above 10 % is not learning either."
-        )
+    if sentences:
+        sentences.append("Guessing means always giving the most frequent answer.")
     return " ".join(sentences)
 
 
@@ -168,7 +165,7 @@ def _standing(standing: Standing) -> str:
 
 def _quality_speed(part: Part) -> str:
     points = part.average
-    if not points:
+    if len(points) < 2:
         return ""
     title = average_title(part.setting)
     where = (
@@ -176,8 +173,8 @@ def _quality_speed(part: Part) -> str:
     )
     front = sorted((p for p in points if p.on_front), key=lambda p: -p.speed)
     told = [f"{p.name} ({_share(p.front_probability)})" for p in front]
-    words = f"{where}, the front of methods that none betters in both is {text.listed(told)}"
-    words += "; in brackets, how often each stays on it when its numbers are redrawn within "
+    words = f"{where}, the Pareto front of speed and accuracy holds {text.listed(told)}"
+    words += "; in brackets, how often a method is on it when all numbers are redrawn within "
     words += "their uncertainty."
     near = [p for p in points if not p.on_front and p.front_probability >= 0.25]
     if near:
