@@ -25,7 +25,12 @@ types: .venv/ready
 	$(BIN)/mypy
 
 # The checks that take longer, each by its marker.
-faults slow browser: .venv/ready
+faults slow: .venv/ready
+	$(BIN)/python -m pytest -m $@
+
+# Needs Chromium; skips, saying so, where there is none.
+browser: .venv/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
 	$(BIN)/python -m pytest -m $@
 
 clean:
