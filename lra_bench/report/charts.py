@@ -182,7 +182,7 @@ def quality_speed_chart(
                     "size": {"signal": "[width, height]"},
                     "anchor": [*_ANCHORS, *_ANCHORS],
                     "offset": [3] * len(_ANCHORS) + [11] * len(_ANCHORS),
-                    "avoidMarks": ["intervals", "front-line"],
+                    "avoidMarks": ["intervals", "spreads", "front-line"],
                     "padding": 0,
                     "sort": {"field": "datum.front", "order": "descending"},
                 }
@@ -215,13 +215,20 @@ def _with_placed_labels(spec: Spec, values: Sequence[Spec], height: int) -> Spec
     def up(value: float) -> float:
         return height * (value - bottom) / (top - bottom)
 
-    bars = [(across(v["x"]), up(v["lo"]), up(v["hi"])) for v in ordered]
+    bars = [
+        box
+        for v in values
+        for box in (
+            Box(across(v["x"]) - 1, up(v["lo"]), across(v["x"]) + 1, up(v["hi"])),
+            Box(across(v["slow"]), up(v["y"]) - 1, across(v["fast"]), up(v["y"]) + 1),
+        )
+    ]
     places = place_labels(
         [(across(v["x"]), up(v["y"]), math.sqrt(v["size"] / math.pi) + 1) for v in ordered],
         [(6.2 * len(v["name"]), 12.0) for v in ordered],
         Box(0, 0, width, height),
         [
-            *(Box(x - 1, low, x + 1, high) for x, low, high in bars),
+            *bars,
             *front_boxes(sorted((across(v["x"]), up(v["y"])) for v in values if v["front"])),
         ],
     )
@@ -556,14 +563,14 @@ _SHOWN = {
 _PICKED = {"type": "filter", "expr": "attention == '' || datum.a == attention"}
 
 _ANCHORS = [
-    "right",
     "top-right",
     "bottom-right",
-    "top",
-    "bottom",
-    "left",
     "top-left",
     "bottom-left",
+    "right",
+    "left",
+    "top",
+    "bottom",
 ]
 
 _CURVE_OF_POINT = {

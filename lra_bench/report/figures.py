@@ -28,8 +28,8 @@ TEXT_WIDTH = 5.5  # inches: the text of a NeurIPS, ICML (two columns) or ACL pag
 PANEL_HEIGHT = 1.65
 
 # Room around and between the panels, in inches.
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.42, 0.06, 0.42, 0.4
-_GAP_ACROSS, _GAP_DOWN, _LEGEND_ROW = 0.5, 0.58, 0.16
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.5, 0.06, 0.3, 0.4
+_GAP_ACROSS, _GAP_DOWN, _LEGEND_ROW = 0.55, 0.6, 0.16
 _LEGEND_COLUMNS = 6
 
 _PNG_DPI = 180
@@ -151,20 +151,13 @@ def _quality_speed_panel(
     )
     for point in points:
         style = styles[point.encoding]
-        low, high = point.interval.low, point.interval.high
-        ax.plot(
-            [point.speed] * 2, [100 * low, 100 * high], color=style.colour, linewidth=0.7, zorder=2
-        )
-        ax.plot(
-            point.speed_range,
-            [100 * point.quality] * 2,
-            color=style.colour,
-            linewidth=0.5,
-            zorder=2,
-        )
+        quality = 100 * point.quality
+        ends = [100 * point.interval.low, 100 * point.interval.high]
+        ax.plot([point.speed] * 2, ends, color=style.colour, linewidth=0.7, zorder=2)
+        ax.plot(point.speed_range, [quality] * 2, color=style.colour, linewidth=0.5, zorder=2)
         ax.scatter(
             point.speed,
-            100 * point.quality,
+            quality,
             s=_area(point.memory, largest),
             marker=style.shape.matplotlib,
             facecolor=style.colour
@@ -221,7 +214,7 @@ def _label_points(figure: Figure, ax: Axes, points: Sequence[Point], largest: fl
         ],
         [(box.width, box.height) for box in extents],
         Box(frame.x0, frame.y0, frame.x1, frame.y1),
-        [*(_error_bar(ax, point) for point in ordered), *_front_lines(ax, points)],
+        [*(box for p in points for box in _error_bars(ax, p)), *_front_lines(ax, points)],
     )
     for label, place, (x, y) in zip(drawn, places, pixels, strict=True):
         if place is None:
@@ -230,11 +223,15 @@ def _label_points(figure: Figure, ax: Axes, points: Sequence[Point], largest: fl
             label.set_position(((place.left - x) / scale, (place.bottom - y) / scale))
 
 
-def _error_bar(ax: Axes, point: Point) -> Box:
-    """Where the point's interval is drawn, in pixels."""
-    x, low = ax.transData.transform((point.speed, 100 * point.interval.low))
+def _error_bars(ax: Axes, point: Point) -> list[Box]:
+    """Where the point's interval and its range of speeds are drawn, in pixels."""
+    x, y = ax.transData.transform((point.speed, 100 * point.quality))
+    _, low = ax.transData.transform((point.speed, 100 * point.interval.low))
     _, high = ax.transData.transform((point.speed, 100 * point.interval.high))
-    return Box(float(x) - 1, float(low), float(x) + 1, float(high))
+    left, right = (
+        ax.transData.transform((speed, 100 * point.quality))[0] for speed in point.speed_range
+    )
+    return [Box(x - 1, low, x + 1, high), Box(left, y - 1, right, y + 1)]
 
 
 def _front_lines(ax: Axes, points: Sequence[Point]) -> list[Box]:
@@ -334,4 +331,5 @@ def _legend(figure: Figure, ax: Axes, columns: int = _LEGEND_COLUMNS) -> None:
 
 def _sign_synthetic(figure: Figure, setting: Setting) -> None:
     if setting.synthetic:
-        figure.suptitle("SYNTHETIC DATA: not the benchmark", color="#B00020", fontsize=8)
+        words = "SYNTHETIC DATA: not the benchmark"
+        figure.text(0.99, 0.995, words, ha="right", va="top", color="#B00020", fontsize=7)

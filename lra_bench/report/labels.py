@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# Directions to try, the ones easiest to read first: (horizontal, vertical), y upwards.
-_DIRECTIONS = ((1, 0), (1, 1), (1, -1), (0, 1), (0, -1), (-1, 0), (-1, 1), (-1, -1))
+# Directions to try, clear of a cross of error bars first: (horizontal, vertical), y upwards.
+_DIRECTIONS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
 _GAPS = (2.0, 6.0, 12.0)
 
 

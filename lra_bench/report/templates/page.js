@@ -333,7 +333,10 @@ function rowsOf(record) {
 function block(title, facts) {
   const known = Object.entries(facts).filter(([, value]) => value != null && value !== "");
   if (!known.length) return null;
-  const plain = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+  const plain = (value) => {
+    if (typeof value === "number") return String(Number(value.toPrecision(6)));
+    return typeof value === "object" ? JSON.stringify(value) : String(value);
+  };
   return el("section", {}, el("h3", {}, title),
     el("dl", {}, ...known.flatMap(([name, value]) => [el("dt", {}, el("bdi", {}, name.replaceAll("_", " "))), el("dd", {}, el("bdi", {}, plain(value)))])));
 }
