@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-
 # Tests share their cores with others: no time limit on an example.
 settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
