@@ -136,7 +136,7 @@ class ConvCodes(Codes):
         self.grad_constant = torch.zeros_like(self.constant)
         self.grad_kernels = torch.zeros_like(self.kernels)
         self.grads = [self.grad_kernels, self.grad_constant]
-        longest = min(32, 1 << (self.columns - 1).bit_length()) if self.columns else 64
+        longest = min(16, 1 << (self.columns - 1).bit_length()) if self.columns else 64
         self.length = span_length(self.heads, self.width, self.realisations, longest=longest)
         self.generator = torch.Generator(self.kernels.device)
         self.pieces: dict[int, Tensor] = {}
