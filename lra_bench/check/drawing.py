@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from lra_bench.report.palette import COLOURS
 
@@ -35,6 +36,7 @@ class Sight:
     Attributes:
         title: names of both.
         weights, spread: (heads, n, n), mean and standard deviation.
+        matrices: (heads, m, m), the mean weights at a small length.
         grid: (height, width) where the encoding's positions are those of an image.
         costs: of the encoding, and of none for comparison.
     """
@@ -42,6 +44,7 @@ class Sight:
     title: str
     weights: np.ndarray
     spread: np.ndarray
+    matrices: np.ndarray
     grid: tuple[int, int] | None
     costs: Sequence[Cost]
 
@@ -50,11 +53,12 @@ def draw(sight: Sight, output: Path) -> None:
     """Write the figure; its format is that of the file's suffix."""
     figure = plt.figure(figsize=(10, 6.4), layout="constrained")
     figure.suptitle(sight.title)
-    upper, lower = np.atleast_1d(figure.subfigures(2, 1, height_ratios=(1.1, 1)))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1.1, 1))
+    upper, lower = halves
     _distances(upper, sight)
     shown = min(HEADS_SHOWN, len(sight.weights))
     axes = lower.subplots(1, shown + 2, width_ratios=[1] * shown + [1.1, 1.1])
-    _matrices(axes[:shown], sight.weights)
+    _matrices(axes[:shown], sight.matrices)
     _cost(axes[shown], sight.costs, "seconds", 1e3, "ms")
     _cost(axes[shown + 1], sight.costs, "bytes", 2**-20, "MiB")
     figure.savefig(output, dpi=110)
@@ -108,23 +112,23 @@ def _images(figure: Any, sight: Sight) -> None:
         figure.colorbar(image, ax=axis, shrink=0.7)
 
 
-def _matrices(axes: Any, weights: np.ndarray) -> None:
-    """The upper left corner of each head's matrix, queries down, keys to the right."""
-    corner = weights[:, :32, :32]
+def _matrices(axes: Any, matrices: np.ndarray) -> None:
+    """Each head's matrix in uniform weights, queries down, keys to the right."""
     for head, axis in enumerate(axes):
-        axis.imshow(corner[head], **_colours(corner[head]))
-        axis.set_title(f"head {head + 1}: first {corner.shape[-1]} tokens", fontsize=8)
+        weights = matrices.shape[-1] * matrices[head]
+        axis.imshow(weights, **_colours(weights))
+        axis.set_title(f"head {head + 1}: {weights.min():.2g} … {weights.max():.2g}", fontsize=8)
         axis.set_xlabel("key", fontsize=8)
         axis.tick_params(labelsize=7)
     axes[0].set_ylabel("query", fontsize=8)
 
 
 def _colours(values: np.ndarray) -> dict[str, Any]:
-    """From white up; where weights are negative, red below and blue above zero."""
-    largest = max(float(np.abs(values).max()), 1e-12)
+    """From least to most; where weights are negative, red below and blue above zero."""
+    largest = float(np.abs(values).max())
     if values.min() < -1e-6 * largest:
         return {"cmap": "RdBu", "vmin": -largest, "vmax": largest}
-    return {"cmap": "Blues", "vmin": 0, "vmax": largest}
+    return {"cmap": "Blues", "vmin": values.min(), "vmax": max(largest, values.min() + 1e-6)}
 
 
 def _cost(axis: Any, costs: Sequence[Cost], what: str, scale: float, unit: str) -> None:
@@ -133,6 +137,8 @@ def _cost(axis: Any, costs: Sequence[Cost], what: str, scale: float, unit: str) 
         style = {"color": COLOURS[0], "marker": "o"} if number == 0 else {"color": "grey"}
         axis.loglog(cost.lengths, values, ms=3, lw=1.2, label=cost.label, **style)
     axis.set_xticks(costs[0].lengths, [str(n) for n in costs[0].lengths], fontsize=7)
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.minorticks_off()
     axis.tick_params(labelsize=7)
     axis.set_xlabel("length N", fontsize=8)

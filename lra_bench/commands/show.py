@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 HELP = "draw an encoding: weight over distance, attention matrix, cost"
 
 COST_LENGTHS = (512, 1024, 2048, 4096)
-REPEATS = 3
+REPEATS = 5
+MATRIX_LENGTH = 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,11 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
         _load(arguments, encoding, "encoding")
         _load(arguments, attention, "attention")
     mean, spread = positional_weights(encoding.eval(), attention, geometry.length)
+    small, _ = positional_weights(encoding, attention, min(MATRIX_LENGTH, geometry.length))
     state = "trained" if arguments.checkpoint else "at initialisation"
     sight = Sight(
         f"{pairing.encoding} with {pairing.attention} attention, {state}",
         mean.numpy(),
         spread.numpy(),
+        small.numpy(),
         geometry.grid if getattr(encoding, "grid", False) else None,
         _costs(pairing),
     )

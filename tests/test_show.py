@@ -1,0 +1,128 @@
+"""`show` and the attention matrices that it draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from matplotlib import image
+from torch import Tensor
+
+from lra_bench.attention import attentions
+from lra_bench.check.weights import attention_matrix, positional_weights
+from lra_bench.cli import main
+from lra_bench.commands import show
+from lra_bench.config import settings_for
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Geometry
+from lra_bench.model.classifier import build
+from lra_bench.tasks import tasks
+from lra_bench.training.checkpoint import Checkpoint
+
+GEOMETRY = Geometry(length=20, heads=2, head_dim=8, dim=16, grid=(4, 5))
+
+
+def matrix(encoding: str, attention: str, x: Tensor) -> Tensor:
+    parts = (
+        encodings.create(encodings.parse(encoding), GEOMETRY),
+        attentions.create(attentions.parse(attention), GEOMETRY, 0.0),
+    )
+    return attention_matrix(*parts, x, seed=0)
+
+
+def test_matrix_of_softmax_is_softmax_of_scores_and_bias() -> None:
+    x = torch.randn(2, 20, 16)
+    q = x.unflatten(-1, (2, 8)).transpose(1, 2)
+    places = torch.arange(20)
+    slopes = torch.tensor([2.0**-4, 2.0**-8])[:, None, None]
+    scores = q @ q.mT / 8**0.5 - slopes * (places[:, None] - places).abs()
+    torch.testing.assert_close(matrix("alibi", "softmax", x), scores.softmax(-1))
+
+
+def test_matrix_includes_what_mix_adds() -> None:
+    x = torch.randn(1, 20, 16)
+    torch.manual_seed(0)
+    encoding = encodings.create(encodings.parse("fastrpb"), GEOMETRY)
+    attention = attentions.create(attentions.parse("linear"), GEOMETRY, 0.0)
+    whole = attention_matrix(encoding, attention, x, seed=0)
+    added = whole - matrix("none", "linear", x)
+    diagonals = [added[0, 0].diagonal(offset) for offset in range(-19, 20)]
+    assert all(d.max() - d.min() < 1e-5 for d in diagonals)
+    assert added.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("attention", ["softmax", "linear", "performer"])
+def test_without_an_encoding_equal_tokens_get_uniform_weights(attention: str) -> None:
+    mean, spread = positional_weights(
+        encodings.create(encodings.parse("none"), GEOMETRY),
+        attentions.create(attentions.parse(attention), GEOMETRY, 0.0),
+        20,
+    )
+    torch.testing.assert_close(mean, torch.full((2, 20, 20), 1 / 20))
+    torch.testing.assert_close(spread, torch.zeros(2, 20, 20), atol=1e-5, rtol=0)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "COST_LENGTHS", (64, 128))
+    monkeypatch.setattr(show, "REPEATS", 1)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("encoding", ["rope", "rope:grid=true", "fire"])
+def test_show_writes_a_picture(
+    encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "pictures" / "encoding.png"
+    assert main(["show", encoding, "--length", "16", "--output", str(output)]) == 0
+    assert capsys.readouterr().out == f"{output}\n"
+    pixels = image.imread(output)
+    assert pixels.shape[0] > 500
+    assert pixels.std() > 0.01
+
+
+@pytest.mark.usefixtures("quick")
+def test_show_reads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = tasks.parse("listops")
+    settings = settings_for("smoke", task, {})
+    model = build(
+        tasks.create(task), settings, attentions.parse("linear"), encodings.parse("kerple")
+    )
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 0.25)
+    Checkpoint(tmp_path / "saved").save({"best_weights": {}, "model": model.state_dict()})
+    seen = {}
+
+    def look(encoding, attention, n):  # type: ignore[no-untyped-def]
+        seen.update({name: p.clone() for name, p in encoding.named_parameters()})
+        return torch.ones(2, 1, 8, 8).unbind(0)
+
+    monkeypatch.setattr("lra_bench.check.weights.positional_weights", look)
+    arguments = ["show", "kerple", "--checkpoint", str(tmp_path / "saved")]
+    trained = ["--task", "listops", "--protocol", "smoke", "--output", str(tmp_path / "a.png")]
+    assert main([*arguments, *trained]) == 0
+    assert seen
+    assert all((values == 0.25).all() for values in seen.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["rop"], "did you mean 'rope'?"),
+        (["fire", "--attention", "linear"], "has a dense bias, which this attention cannot add"),
+        (["rope", "--length", "1"], "at least 2 tokens"),
+        (["rope", "--checkpoint", "nowhere"], "needs --task and --protocol"),
+        (
+            ["rope", "--checkpoint", "nowhere", "--task", "text", "--protocol", "smoke"],
+            "no checkpoint in",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
