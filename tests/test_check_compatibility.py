@@ -1,0 +1,93 @@
+"""Compatibility is derived from hooks and declarations, and tells its reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from lra_bench.attention import attentions
+from lra_bench.attention.base import Attention, incompatibility
+from lra_bench.check.compatibility import as_text, matrix, why_not
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Encoding, Geometry
+
+GEOMETRY = Geometry(length=8, heads=2, head_dim=4, dim=8)
+
+
+class Dense(Encoding):
+    """A dense bias under a name no list knows."""
+
+    bias_kind = "dense"
+
+    def bias(self, n, codes):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+
+class Wishful(Encoding):
+    """Needs what no attention has."""
+
+    needs = frozenset({"two left feet"})
+
+
+class Mixing(Encoding):
+    """Uses the hooks that ask nothing of an attention."""
+
+    def embed(self, x, codes):  # type: ignore[no-untyped-def]
+        return x
+
+    def mix(self, v, codes):  # type: ignore[no-untyped-def]
+        return v
+
+
+class Bare(Attention):
+    """Supports no hook."""
+
+
+@pytest.mark.parametrize(
+    ("attention", "encoding", "reason"),
+    [
+        ("softmax", Dense, None),
+        ("linear", Dense, "has a dense bias, which this attention cannot add"),
+        ("performer", Dense, "has a dense bias, which this attention cannot add"),
+        ("linear", Wishful, "needs two left feet, which this attention does not have"),
+        ("linear", Mixing, None),
+    ],
+)
+def test_reasons_follow_from_declarations(
+    attention: str, encoding: type[Encoding], reason: str | None
+) -> None:
+    built = attentions.create(attentions.parse(attention), GEOMETRY, 0.0)
+    assert incompatibility(built, encoding(GEOMETRY)) == reason
+
+
+def test_an_attention_without_hooks_takes_what_needs_none() -> None:
+    bare = Bare(GEOMETRY)
+    assert incompatibility(bare, Mixing(GEOMETRY)) is None
+    reason = incompatibility(bare, Dense(GEOMETRY))
+    assert reason == "needs the hook bias, which this attention does not support"
+
+
+@pytest.mark.parametrize(
+    ("attention", "valid"),
+    [
+        ("linear", True),
+        ("linear:features=relu2", True),
+        ("linear:features=sikf", False),
+        ("performer", False),
+        ("performer:features=relu", True),
+        ("softmax", False),
+    ],
+)
+def test_parameters_narrow_what_an_attention_provides(attention: str, valid: bool) -> None:
+    reason = why_not(encodings.parse("leap"), attentions.parse(attention))
+    assert (reason is None) == valid
+
+
+def test_the_matrix_holds_every_pair_and_prints_each_reason_once() -> None:
+    found = matrix()
+    assert len(found) == len(encodings.names()) * len(attentions.names())
+    assert found["rope", "linear"] is None
+    text = as_text(found)
+    reasons = {reason for reason in found.values() if reason}
+    assert reasons
+    assert all(text.count(reason) == 1 for reason in reasons)
+    assert len(text.splitlines()) == 1 + len(encodings.names()) + len(reasons)
