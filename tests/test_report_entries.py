@@ -183,6 +183,17 @@ def test_speeds_of_another_machine_are_left_out() -> None:
     assert entry.speed == pytest.approx(100.0, rel=0.1)
 
 
+def test_tasks_may_be_timed_on_different_machines() -> None:
+    records = [
+        make_record(task, encoding=e, device=device, speed=100.0)
+        for task, device in (("text", "cpu"), ("image", "cuda"))
+        for e in ("none", "rope")
+    ]
+    (setting,) = build_study(records, ROOT).settings
+    assert len(set(setting.machines.values())) == 2
+    assert all(standing.speed is not None for standing in standings(setting))
+
+
 def test_names_have_the_same_looks_in_all_settings(tmp_path: Path) -> None:
     store = make_study(tmp_path, tasks=["text"], seeds=[0])
     store.write(make_record("text", encoding="rope", protocol="small"))

@@ -79,6 +79,18 @@ def test_summary_does_not_rank_what_does_not_differ() -> None:
     assert "do not rank" in words
 
 
+def test_summary_says_where_an_encoding_falls_behind() -> None:
+    part = part_of(
+        make_record("image", encoding="none", accuracy=0.22),
+        make_record("image", encoding="rope", accuracy=0.26),
+        make_record("text", encoding="none", accuracy=0.600),
+        make_record("text", encoding="rope", accuracy=0.601),
+    )
+    (words,) = [f.text for f in summarise(part) if f.lead.startswith("Encodings")]
+    assert "on Image none behind rope" in words
+    assert "on Text" not in words
+
+
 def test_summary_names_what_differs() -> None:
     part = part_of(
         *(

@@ -74,8 +74,8 @@ def compare_studies(before: Study, after: Study, tolerance: float) -> StudyChang
             if change is not None:
                 changes.append(change)
     machines = (
-        sorted({s.machine for s in before.settings if s.machine}),
-        sorted({s.machine for s in after.settings if s.machine}),
+        sorted({name for s in before.settings for name in s.machines.values()}),
+        sorted({name for s in after.settings for name in s.machines.values()}),
     )
     return StudyChange(
         before.name, after.name, machines, changes, _unshared(old, new, before.name, after.name)

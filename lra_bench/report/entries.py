@@ -168,7 +168,7 @@ class Setting:
     columns: list[Column]
     attentions: list[str]
     encodings: list[str]
-    machine: str | None
+    machines: dict[Column, str]  # where the speeds of each column are from
     names: Names
     entries: dict[tuple[Column, str, str], Entry]
 
@@ -185,7 +185,7 @@ class Setting:
     def entry(self, column: Column, attention: str, encoding: str) -> Entry:
         """The entry; an empty one where there is neither record nor plan."""
         found = self.entries.get((column, attention, encoding))
-        return found or Entry(column, attention, encoding, self.machine)
+        return found or Entry(column, attention, encoding, self.machines.get(column))
 
     def row(self, attention: str, encoding: str) -> list[Entry]:
         """One method's entries in the order of the columns."""
@@ -327,13 +327,12 @@ def _setting(
     columns = _columns(placed, {r.identity.task for r in unplaced} | {c.task for c in plan})
     by_key = {(c.task, c.dataset, c.fingerprint, c.config): c for c in columns}
     main = _main_columns(placed, columns)
-    machines = Counter(machine_of(r) for r in placed if r.throughput is not None)
-    machine = machines.most_common(1)[0][0] if machines else None
+    machines = _machines(placed, by_key)
     entries: dict[tuple[Column, str, str], Entry] = {}
 
     def entry(column: Column, attention: str, encoding: str) -> Entry:
         key = (column, attention, encoding)
-        return entries.setdefault(key, Entry(column, attention, encoding, machine))
+        return entries.setdefault(key, Entry(column, attention, encoding, machines.get(column)))
 
     for record in sorted([*placed, *unplaced], key=lambda r: r.identity.seed):
         who = record.identity
@@ -352,10 +351,26 @@ def _setting(
         columns,
         _ordered((a for _, a, _ in entries), _ATTENTIONS),
         _ordered((e for _, _, e in entries), _BASELINES),
-        machine,
+        machines,
         names,
         entries,
     )
+
+
+def _machines(
+    placed: list[Record], by_key: dict[tuple[str, str, str, str], Column]
+) -> dict[Column, str]:
+    """The machine of each column: the one with the most timed records."""
+    counts: dict[Column, Counter[str]] = defaultdict(Counter)
+    for record in placed:
+        machine = machine_of(record)
+        if record.throughput is not None and machine is not None:
+            counts[by_key[_key(record)]][machine] += 1
+    return {
+        column: counts[column].most_common(1)[0][0]
+        for column in by_key.values()
+        if column in counts
+    }
 
 
 def _ordered(names: Iterable[str], first: tuple[str, ...]) -> list[str]:

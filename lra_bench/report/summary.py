@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lra_bench.report import text
 from lra_bench.report.analysis import Part
+from lra_bench.report.comparison import Pair, level_with_best
 from lra_bench.report.entries import Entry, Setting
 from lra_bench.report.facts import guessing_accuracy
 from lra_bench.report.standing import (
@@ -54,7 +55,7 @@ def _run(setting: Setting) -> str:
     sentences = [
         f"{text.plural(len(setting.runs), 'finished run')}: {text.listed(counts)}, "
         f"{text.plural(len(seeds), 'seed')}, under protocol {text.one_line(setting.protocol)}"
-        + (f", timed on {text.one_line(setting.machine)}." if setting.machine else ".")
+        + (f", timed on {_machines(setting)}." if setting.machines else ".")
     ]
     entries = list(setting.entries.values())
     failures = Counter(r.status.replace("_", " ") for e in entries for r in e.failures)
@@ -68,6 +69,16 @@ def _run(setting: Setting) -> str:
     if holes:
         sentences.append(f"Without a result: {text.listed(holes)}.")
     return " ".join(sentences)
+
+
+def _machines(setting: Setting) -> str:
+    """The machine, or each with its tasks where they differ."""
+    tasks: dict[str, list[str]] = {}
+    for column, machine in setting.machines.items():
+        tasks.setdefault(text.one_line(machine), []).append(column.title)
+    if len(tasks) == 1:
+        return next(iter(tasks))
+    return "; ".join(f"{machine} ({text.listed(titles)})" for machine, titles in tasks.items())
 
 
 def _data(setting: Setting) -> str:
@@ -129,28 +140,46 @@ def _encodings(part: Part, attention: str) -> str:
         sentences.append(
             f"{_standing(first)} has the highest mean over the tasks, {_standing(second)} follows."
         )
+    sentences += [_task_by_task(part.setting, attention), _over_tasks(pairs)]
+    return " ".join(sentences)
+
+
+def _over_tasks(pairs: list[Pair]) -> str:
+    """Which pairs differ over all their tasks, after correction."""
     apart = sorted((pair for pair in pairs if pair.separates), key=lambda pair: pair.adjusted)
+    count = text.plural(len(pairs), "pair")
     if not apart:
-        smallest = min(pair.adjusted for pair in pairs)
-        sentences.append(
-            f"None of the {text.plural(len(pairs), 'pair')} of encodings differs beyond chance "
-            f"over the tasks (smallest corrected {text.p_value(smallest)}): these runs do not "
-            "rank them."
+        smallest = text.p_value(min(pair.adjusted for pair in pairs))
+        return (
+            f"Over all tasks together, none of {count} of encodings differs beyond chance "
+            f"(smallest corrected {smallest}): these runs do not rank them."
         )
-        return " ".join(sentences)
     told = [
         f"{pair.first} beats {pair.second} (P = {pair.improvement.probability:.2f}, "
         f"{text.p_value(pair.adjusted)})"
         for pair in apart[:4]
     ]
-    more = f", and {len(apart) - 4} more pairs below" if len(apart) > 4 else ""
-    sentences.append(
-        f"{len(apart)} of {text.plural(len(pairs), 'pair')} of encodings differ beyond chance "
-        f"over the tasks, after correction: {text.listed(told)}{more}."
+    more = f", and {len(apart) - 4} more below" if len(apart) > 4 else ""
+    rest = " The others can't be told apart." if len(apart) < len(pairs) else ""
+    return (
+        f"Over all tasks together, {len(apart)} of {count} of encodings differ beyond chance, "
+        f"after correction: {text.listed(told)}{more}.{rest}"
     )
-    if len(apart) < len(pairs):
-        sentences.append("The other pairs can't be told apart.")
-    return " ".join(sentences)
+
+
+def _task_by_task(setting: Setting, attention: str) -> str:
+    """Where encodings fall behind the best of a task by more than chance."""
+    found = []
+    for column in setting.columns:
+        level = level_with_best(setting, column, attention)
+        entries = [e for e in setting.column(column) if e.attention == attention and e.sample]
+        behind = [entry.encoding for entry in entries if entry.encoding not in level]
+        best = _best(entries)
+        if behind and best is not None:
+            found.append(f"on {column.title} {text.listed(behind)} behind {best.encoding}")
+    if not found:
+        return "On no single task does an encoding fall behind the best beyond chance."
+    return f"Task by task, beyond chance: {'; '.join(found)}."
 
 
 def _standing(standing: Standing) -> str:
@@ -220,7 +249,8 @@ def _limits(setting: Setting) -> str:
     if counts[1] == sum(counts.values()) and counts:
         sentences.append(
             "Every entry is a single run: its interval covers the test set, not the luck of the "
-            "seed, so a small difference between two encodings may be either."
+            "seed, so a small difference between two encodings may be either. So is its speed: "
+            "the spread shown is that within the run, not what the machine did from run to run."
         )
     elif counts and max(counts) < BOOTSTRAP_FROM:
         sentences.append(
