@@ -39,15 +39,13 @@ def exp_queries(x: Float[Tensor, "batch heads n f"]) -> Float[Tensor, "batch hea
 def exp_keys(
     x: Float[Tensor, "batch heads n f"], mask: Bool[Tensor, "batch n"] | None
 ) -> Float[Tensor, "batch heads n f"]:
-    """exp(x − c), c the largest entry of a head's real keys.
-
-    Padding is brought down to c, so that it can't overflow.
-    """
-    largest = x.detach().amax(-1, keepdim=True)
+    """exp(x − c), c the largest entry of a head's real keys; zero at padding."""
     if mask is not None:
-        largest = largest.masked_fill(~mask[:, None, :, None], -torch.inf)
-    shifted = (x - largest.amax(-2, keepdim=True)).contiguous()
-    return shifted.exp() if mask is None else shifted.clamp_max(0).exp()
+        x = x.masked_fill(~mask[:, None, :, None], -torch.inf)
+    largest = x.detach().amax((-2, -1), keepdim=True)
+    # A sequence without any real token has none.
+    largest = largest.clamp_min(torch.finfo(x.dtype).min)
+    return (x - largest).contiguous().exp()
 
 
 class _EluPlusOne(Function):
