@@ -3,7 +3,7 @@
     python benchmarks/encodings.py
 
 Each measurement runs in a process of its own, forward and backward, at batch 8, 2 heads of 32
-channels, float32. Time is the median of several repeats after a warm-up, with the allocator set
+channels, float32. Time is the least of several repeats after a warm-up, with the allocator set
 as in training; memory is the peak resident size over the size before, inputs and the gradients
 that come in not counted.
 """
@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import linear_regression
 
 import torch
 from torch import Tensor, nn
@@ -157,7 +157,7 @@ def work(name: str, n: int) -> Callable[[], None]:
 
 
 def measure(name: str, n: int, what: str) -> float:
-    """Seconds (median) or bytes (peak), in this process."""
+    """Seconds (least) or bytes (peak), in this process."""
     work(name, 64)()
     run = work(name, n)
     if what == "memory":
@@ -170,13 +170,12 @@ def measure(name: str, n: int, what: str) -> float:
         return math.nan if found is None else found.peak_bytes
     keep_freed_memory()
     run()
-    run()
-    times = []
-    while len(times) < 5 or (sum(times) < 2 and len(times) < 25):
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < 2 and len(times) < 25):
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return min(times)
 
 
 def ask(name: str, n: int, what: str) -> float:
@@ -190,7 +189,7 @@ def exponent(values: list[float]) -> float:
     """Slope of log value against log N, by least squares."""
     x = [math.log(n) for n in LENGTHS]
     y = [math.log(value) for value in values]
-    return statistics.linear_regression(x, y).slope
+    return linear_regression(x, y).slope
 
 
 def print_references() -> None:
