@@ -29,7 +29,6 @@ def test_a_grid_is_refused_where_there_is_none(name: str) -> None:
         ("sinusoidal:grid=true", 5, "multiple of 4"),
         ("lrpe:core=mixed", 6, "multiple of 4"),
         ("lrpe:core=permutation,theta=learned", 8, "no theta"),
-        ("lrpe:householder=learned", 8, "no Householder vector"),
         ("spe-sine:realisations=0", 8, "at least 1"),
         ("spe-conv:kernel=0", 8, "at least 1"),
         ("leap:hidden=0", 8, "at least 1"),

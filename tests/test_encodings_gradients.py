@@ -17,7 +17,7 @@ TRANSFORMS = [
     "rope:grid=true",
     "lrpe:core=unitary,theta=learned",
     "lrpe:core=unitary,basis=fourier",
-    "lrpe:core=orthogonal,theta=learned,basis=householder,householder=learned",
+    "lrpe:core=orthogonal,theta=learned,basis=learned-householder",
     "lrpe:core=mixed,basis=dct",
     "lrpe:core=permutation,basis=fourier",
     "spe-sine:realisations=3,sines=2",

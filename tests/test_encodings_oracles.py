@@ -27,7 +27,7 @@ TRANSFORMS = [
     "rope:grid=true",
     *LRPE,
     "lrpe:core=unitary,theta=learned",
-    "lrpe:core=mixed,theta=learned,basis=householder,householder=learned",
+    "lrpe:core=mixed,theta=learned,basis=learned-householder",
     "lrpe:core=unitary,basis=fourier,stage=inputs",
     "cosformer",
     "leap",

@@ -21,7 +21,7 @@ BASES = ("identity", "householder", "dct", "fourier", "odd-even")
 LRPE = [f"lrpe:core={core},basis={basis}" for core, basis in itertools.product(CORES, BASES)]
 LEARNED = [
     "lrpe:core=unitary,theta=learned",
-    "lrpe:core=orthogonal,theta=learned,basis=householder,householder=learned",
+    "lrpe:core=orthogonal,theta=learned,basis=learned-householder",
 ]
 
 

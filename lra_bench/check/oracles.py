@@ -197,7 +197,7 @@ class LrpeOracle(MatrixOracle):
     def _basis(self, encoding: Lrpe) -> Tensor:
         d = encoding.geometry.head_dim
         basis = torch.zeros(d, d, dtype=torch.float64)
-        if encoding.basis == "householder":
+        if "householder" in encoding.basis:
             v = encoding.v.detach().double()
             return torch.eye(d, dtype=torch.float64) - 2 * torch.outer(v, v) / (v @ v)
         if encoding.basis == "fourier":

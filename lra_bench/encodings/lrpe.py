@@ -29,9 +29,10 @@ class Lrpe(Encoding):
     - `mixed`: the same on the first half of the channels, the identity on the second;
     - `permutation`: a random permutation of the channels, applied n times
 
-    and any of the bases P: `identity`; `householder`, I − 2vvᵀ/‖v‖²; `dct`, the orthonormal cosine
-    transform; `fourier`, the unitary discrete Fourier transform; `odd-even`, even channels first.
-    A complex P x is carried as real and imaginary part.
+    and any of the bases P: `identity`; `householder`, I − 2vvᵀ/‖v‖² for a random v, or
+    `learned-householder` from that v on; `dct`, the orthonormal cosine transform; `fourier`, the
+    unitary discrete Fourier transform; `odd-even`, even channels first. A complex P x is carried
+    as real and imaginary part.
 
     With kernel attention it acts on the features, and the plain ones normalise.
 
@@ -40,12 +41,11 @@ class Lrpe(Encoding):
         core: which Λ.
         basis: which P.
         theta: frequencies as above, or learned from there on (unitary, orthogonal and mixed).
-        householder: v drawn once, or learned from that draw on.
         stage: with kernel attention, act on the `features` or on the `inputs` of the feature map.
 
     Raises:
-        InputError: d is odd (not a multiple of 4 for `mixed`); or something is to be learned that
-            the chosen core or basis does not have.
+        InputError: d is odd (not a multiple of 4 for `mixed`), or θ is to be learned where there
+            is none.
     """
 
     relative = True
@@ -57,9 +57,10 @@ class Lrpe(Encoding):
         geometry: Geometry,
         *,
         core: Literal["unitary", "orthogonal", "mixed", "permutation"] = "unitary",
-        basis: Literal["identity", "householder", "dct", "fourier", "odd-even"] = "identity",
+        basis: Literal[
+            "identity", "householder", "learned-householder", "dct", "fourier", "odd-even"
+        ] = "identity",
         theta: Literal["fixed", "learned"] = "fixed",
-        householder: Literal["fixed", "learned"] = "fixed",
         stage: Literal["features", "inputs"] = "features",
     ) -> None:
         super().__init__(geometry)
@@ -71,14 +72,12 @@ class Lrpe(Encoding):
             )
         if theta == "learned" and core == "permutation":
             raise InputError("lrpe: core=permutation has no theta to learn")
-        if householder == "learned" and basis != "householder":
-            raise InputError(f"lrpe: basis={basis} has no Householder vector to learn")
         self.core = core
         self.basis = basis
         self.stage = stage
         self.denominator = "plain" if stage == "features" else "transformed"
         # What is drawn or learned differs by layer, as in the authors' code.
-        self.per_layer = theta == "learned" or core == "permutation" or basis == "householder"
+        self.per_layer = theta == "learned" or core == "permutation" or "householder" in basis
         if core == "permutation":
             self.register_buffer("powers", _permutation_powers(width, geometry.total))
         else:
@@ -89,12 +88,10 @@ class Lrpe(Encoding):
                 angles = torch.arange(geometry.total).unsqueeze(1) * waves
                 table = torch.stack([angles.cos(), angles.sin()], dim=-1).flatten(-2)
                 self.register_buffer("powers", table.float(), persistent=False)
-        if basis == "householder":
-            v = torch.randn(width)
-            if householder == "learned":
-                self.v = nn.Parameter(v)
-            else:
-                self.register_buffer("v", v)
+        if basis == "learned-householder":
+            self.v = nn.Parameter(torch.randn(width))
+        elif basis == "householder":
+            self.register_buffer("v", torch.randn(width))
         elif basis != "identity":
             matrix = _fixed_basis(basis, width, side_by_side=core == "unitary")
             self.register_buffer("matrix", matrix, persistent=False)
@@ -135,7 +132,7 @@ class Lrpe(Encoding):
     def _basis(self) -> Basis:
         if self.basis == "identity":
             return None
-        if self.basis != "householder":
+        if "householder" not in self.basis:
             return self.matrix
         unit = self.v / self.v.norm()
         return torch.eye(len(unit), device=unit.device) - 2 * torch.outer(unit, unit)
