@@ -120,7 +120,7 @@ BROKEN = {
             def transform(self, q, k, codes):
                 return q + 1e-6 * ((q @ k.mT).tanh() @ k) / q.shape[2], k
         """,
-        {"time", "memory"},
+        {"memory"},
     ),
     "wrong gradient": (
         """
@@ -236,8 +236,8 @@ MAY_FOLLOW = {
 @pytest.mark.parametrize("defect", BROKEN)
 def test_what_is_broken_shows_in_its_column(defect: str, tmp_path: Path) -> None:
     body, expected = BROKEN[defect]
-    # Compiling takes most of the time.
-    quick = [i for i in INVARIANTS if i.name != "compile" or "compile" in expected]
+    # Compiling takes most of the time, and how long things take depends on what else runs.
+    quick = [i for i in INVARIANTS if i.name not in {"compile", "time"} - expected]
     row = examined(tmp_path, body, quick)
     assert expected <= failures(row), table([row])
     assert failures(row) <= expected | MAY_FOLLOW.get(defect, set()), table([row])
