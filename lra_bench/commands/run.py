@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+from lra_bench.runner.loggers import LOGGERS, require
 
 HELP = "train every pair of task and encoding of a study, and record it"
 
@@ -31,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retry", action="store_true", help="train again the cells whose record is not 'done'"
     )
+    parser.add_argument(
+        "--watch", action="store_true", help="keep a report page up to date as records arrive"
+    )
+    parser.add_argument(
+        "--log", nargs="+", choices=LOGGERS, default=[], help="follow the training there too"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
 
 
@@ -44,16 +53,21 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.results.store import ResultsStore
     from lra_bench.runner.plan import plan
 
+    require(arguments.log)
     study = Study.read(arguments.study, _flags(arguments))
     planned = plan(study)
     store = ResultsStore(arguments.output or Path("results") / Path(study.protocol).stem)
     if arguments.dry_run:
         _print_plan(planned, store)
         return 0
+    from lra_bench.report.watch import watched
     from lra_bench.runner.study import run_study
 
     cache = arguments.cache_dir or default_cache()
-    outcome = run_study(study, planned, store, cache, arguments.device, arguments.retry)
+    with watched(store.root) if arguments.watch else nullcontext():
+        outcome = run_study(
+            study, planned, store, cache, arguments.device, arguments.retry, arguments.log
+        )
     invalid = sum(not one.valid for one in planned)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.items()))
     print(f"{counts or 'nothing left to do'}; {invalid} invalid pairs left out")

@@ -19,6 +19,7 @@ def follow(
     output: str | Path | None = None,
     every: float = 10.0,
     running: Callable[[], bool] = lambda: True,
+    say: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> None:
     """Write the page anew whenever records have arrived; the open page loads itself again.
 
@@ -27,6 +28,7 @@ def follow(
         output: where to write (default: `root/report`).
         every: seconds between looks at the store.
         running: asked every second; when it says no, the whole report is written, and that is all.
+        say: told of every page.
     """
     store = Path(root)
     seen: set[tuple[str, int]] = set()
@@ -38,7 +40,7 @@ def follow(
             except InputError as error:
                 print(f"report: {error}; trying again", file=sys.stderr)
             else:
-                print(f"report: {page} ({len(now)} files)", flush=True)
+                say(f"report: {page} ({len(now)} files)")
             seen = now
         _wait(every, running)
     if _state(store):

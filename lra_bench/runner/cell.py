@@ -6,6 +6,7 @@ import copy
 import gc
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ from lra_bench.results.record import (
     Time,
 )
 from lra_bench.results.store import ResultsStore
+from lra_bench.runner.loggers.group import LoggerGroup
 from lra_bench.tasks import tasks
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.device import Precision, choose_precision, precision_context
@@ -89,15 +91,29 @@ class _Run:
 
 
 def run_cell(
-    cell: Cell, prepared: Path, store: ResultsStore, device: torch.device, progress: Progress
+    cell: Cell,
+    prepared: Path,
+    store: ResultsStore,
+    device: torch.device,
+    progress: Progress,
+    loggers: Sequence[str] = (),
 ) -> Record:
     """Train, evaluate and measure one cell, carrying on from its checkpoint where there is one.
 
     Always returns a record: divergence, lack of memory and exceptions are statuses of it. The
     checkpoint is left in place for the caller to remove once the record is written.
     """
+    name = store.path(identity_of(cell)).stem
+    logs = LoggerGroup(loggers, cell, name, store.root, progress.say)
+    progress = Progress(progress.update, progress.say, logs.point)
     run = _Run(cell, device, choose_precision(cell.settings, device), progress)
-    checkpoint = Checkpoint(store.checkpoints / cell.hash[:16])
+    record = _attempt(run, prepared, Checkpoint(store.checkpoints / cell.hash[:16]))
+    logs.finish(record)
+    return record
+
+
+def _attempt(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
+    """The cell's record, whatever went wrong."""
     try:
         return _with_less_memory(run, prepared, checkpoint)
     except DivergedError as error:
@@ -147,7 +163,7 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
     run.parts["throughput"], measuring = measure(model, data, cell, parts, run.precision)
 
     seed_everything(cell.seed + 1)
-    progress = Progress(run.progress.update, run.say)
+    progress = Progress(run.progress.update, run.say, run.progress.point)
     trainer = Trainer(model, data, settings, cell.seed, run.precision, checkpoint, progress)
     state = trainer.run()
     run.parts["memory"] = peak.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -40,8 +40,11 @@ def run_study(
     cache: Path,
     device_name: str,
     retry: bool = False,
+    loggers: Sequence[str] = (),
 ) -> Counter[str]:
     """Run all valid cells without a record; with `retry` also those that did not end well.
+
+    `loggers` names those of `lra_bench.runner.loggers` that follow each cell.
 
     Returns how many ended in each status.
 
@@ -56,9 +59,8 @@ def run_study(
     outcome: Counter[str] = Counter()
     with StudyProgress(len(todo)) as progress:
         for cell in todo:
-            record = run_cell(
-                cell, prepared[_data_key(cell)], store, device, progress.start(str(cell))
-            )
+            told = progress.start(str(cell))
+            record = run_cell(cell, prepared[_data_key(cell)], store, device, told, loggers)
             store.write(record)
             Checkpoint(store.checkpoints / cell.hash[:16]).remove()
             outcome[record.status] += 1

@@ -31,10 +31,11 @@ class DivergedError(Exception):
 
 @dataclass
 class Progress:
-    """What a run tells of itself: `update` at every step's end, `say` a line now and then."""
+    """What a run tells of itself: at every step's end, a line now and then, at every evaluation."""
 
     update: Callable[[int, int, str], None] = lambda step, steps, status: None
     say: Callable[[str], None] = lambda line: None
+    point: Callable[[CurvePoint], None] = lambda point: None
 
 
 @dataclass
@@ -168,6 +169,7 @@ class Trainer:
             self.state.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}
         self.state.evaluation_seconds += time.perf_counter() - start
         self.progress.say(self._line(point))
+        self.progress.point(point)
 
     def _check_finite(self, loss: float) -> None:
         if loss != loss or loss in (float("inf"), float("-inf")):
