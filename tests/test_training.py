@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,26 @@ def test_resumed_run_equals_the_whole_one(
     torch.randn(10)
     np.random.rand(3)
     assert outcome(train(cell, prepared, tmp_path / "parts")) == outcome(whole)
+
+
+@pytest.mark.parametrize("stop", [10, 14])
+def test_an_interrupted_step_is_finished_and_saved(
+    prepared: Path, tmp_path: Path, stop: int
+) -> None:
+    cell = small_cell(dropout=0.1)
+    whole = train(cell, prepared, tmp_path / "whole")
+    steps: list[int] = []
+
+    def interrupt(step: int, *_: object) -> None:
+        steps.append(step)
+        if step == stop:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cell, prepared, tmp_path / "parts", Progress(update=interrupt))
+    again = train(cell, prepared, tmp_path / "parts", Progress(update=interrupt))
+    assert steps == [*range(1, 31)]
+    assert outcome(again) == outcome(whole)
 
 
 def test_best_checkpoint_scores_what_it_scored(prepared: Path) -> None:

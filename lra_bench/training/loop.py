@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from lra_bench.results.record import CurvePoint
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.device import Precision, precision_context
 from lra_bench.training.evaluation import Score, evaluate
+from lra_bench.training.interruption import Interruption
 from lra_bench.training.optimiser import build_optimiser, set_learning_rate
 from lra_bench.training.random_state import get_state, set_state
 
 # A state is saved at every evaluation, and in between once so many seconds have passed.
-CHECKPOINT_SECONDS = 120.0
+CHECKPOINT_SECONDS = float(os.environ.get("LRA_BENCH_CHECKPOINT_SECONDS") or 120)
 
 
 class DivergedError(Exception):
@@ -53,6 +55,9 @@ class State:
 
 class Trainer:
     """Trains one model on one cell's data.
+
+    Ctrl-C, or the SIGTERM by which schedulers announce an end, waits for the end of the step that
+    runs, saves the state and raises KeyboardInterrupt.
 
     Args:
         model: on its device already.
@@ -96,8 +101,9 @@ class Trainer:
         """
         self._resume()
         self.model.train()
-        while self.state.step < self.settings.steps:
-            self._train_until(self._next_evaluation())
+        while self._evaluated() < self.settings.steps:
+            with Interruption() as interruption:
+                self._train_until(self._next_evaluation(), interruption)
             self._evaluate()
             self._save()
         self.model.load_state_dict(self.state.best_weights)
@@ -122,11 +128,15 @@ class Trainer:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
+    def _evaluated(self) -> int:
+        """Step of the last evaluation, which a saved state may stand just before."""
+        return self.state.curve[-1].step if self.state.curve else 0
+
     def _next_evaluation(self) -> int:
         every = self.settings.evaluate_every
-        return min((self.state.step // every + 1) * every, self.settings.steps)
+        return min((self._evaluated() // every + 1) * every, self.settings.steps)
 
-    def _train_until(self, last: int) -> None:
+    def _train_until(self, last: int, interruption: Interruption) -> None:
         start, gathered = time.perf_counter(), 0.0
         parts = self.settings.accumulate
         while self.state.step < last:
@@ -139,10 +149,11 @@ class Trainer:
             self.update()
             self.state.step += 1
             self.progress.update(self.state.step, self.settings.steps, self._status())
-            if time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS:
+            if interruption.asked or time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS:
                 self.state.training_seconds += time.perf_counter() - start
                 self.state.data_seconds += gathered
                 self._save()
+                interruption.obey()
                 start, gathered = time.perf_counter(), 0.0
         synchronise(self.device)
         self.state.training_seconds += time.perf_counter() - start
