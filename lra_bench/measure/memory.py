@@ -49,6 +49,13 @@ class PeakMemory:
         )
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that memory ran out, on whatever device."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
 def _resident(field: str) -> int:
     for line in _STATUS.read_text().splitlines():
         if line.startswith(field + ":"):

@@ -1,4 +1,4 @@
-"""Speed of training and inference at fixed length and batch."""
+"""Seconds of one call, from repeated blocks of calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import torch
 
 WARM_UP = 2
 BLOCKS = 5
+FEWEST_BLOCKS = 3
 BLOCK_SECONDS = 0.2
+# Calls as slow as this are not made more often than needed for a median and a spread.
+SLOW_SECONDS = 5.0
 
 
 def synchronise(device: torch.device) -> None:
@@ -28,12 +31,15 @@ def seconds_per_call(
     """Median seconds of one call over blocks of calls, and the spread (max − min) / median.
 
     The calls are warmed up first; each block runs for about `block_seconds` and ends with the
-    device synchronised, so that queued work is counted.
+    device synchronised, so that queued work is counted. A call of more than `SLOW_SECONDS` is
+    warmed up once and timed `FEWEST_BLOCKS` times.
     """
-    for _ in range(WARM_UP):
-        call()
-    synchronise(device)
     single = _timed(call, 1, device)
+    if single > SLOW_SECONDS:
+        blocks = min(blocks, FEWEST_BLOCKS)
+    else:
+        _timed(call, WARM_UP - 1, device)
+        single = _timed(call, 1, device)
     repeats = max(1, round(block_seconds / max(single, 1e-6)))
     times = sorted(_timed(call, repeats, device) / repeats for _ in range(blocks))
     middle = median(times)

@@ -17,8 +17,8 @@ import torch
 from lra_bench.config import Cell
 from lra_bench.data.batches import Batch, CellData, load
 from lra_bench.measure.environment import environment
-from lra_bench.measure.memory import PeakMemory
-from lra_bench.measure.throughput import seconds_per_call
+from lra_bench.measure.memory import PeakMemory, is_out_of_memory
+from lra_bench.measure.speed import speed
 from lra_bench.model.classifier import Classifier, build, count_parameters, geometry_of
 from lra_bench.registry import Spec
 from lra_bench.results.record import (
@@ -35,7 +35,7 @@ from lra_bench.results.store import ResultsStore
 from lra_bench.runner.loggers.group import LoggerGroup
 from lra_bench.tasks import tasks
 from lra_bench.training.checkpoint import Checkpoint
-from lra_bench.training.device import Precision, choose_precision, precision_context
+from lra_bench.training.device import Precision, choose_precision
 from lra_bench.training.evaluation import evaluate
 from lra_bench.training.loop import DivergedError, Progress, State, Trainer
 from lra_bench.training.random_state import seed_everything
@@ -90,6 +90,12 @@ class _Run:
         )
 
 
+def checkpoint_of(cell: Cell, store: ResultsStore, claim: Claim | None = None) -> Checkpoint:
+    """The cell's checkpoint; under a claim it saves only while that stands."""
+    directory = store.checkpoints / cell.hash[:16]
+    return Checkpoint(directory) if claim is None else Checkpoint(directory, claim.check)
+
+
 def run_cell(
     cell: Cell,
     prepared: Path,
@@ -97,17 +103,20 @@ def run_cell(
     device: torch.device,
     progress: Progress,
     loggers: Sequence[str] = (),
+    claim: Claim | None = None,
 ) -> Record:
     """Train, evaluate and measure one cell, carrying on from its checkpoint where there is one.
 
     Always returns a record: divergence, lack of memory and exceptions are statuses of it. The
     checkpoint is left in place for the caller to remove once the record is written.
+
+    Raises ClaimLostError where another worker took over `claim`, under which this one works.
     """
     name = store.path(identity_of(cell)).stem
     logs = LoggerGroup(loggers, cell, name, store.root, progress.say)
     progress = Progress(progress.update, progress.say, logs.point)
     run = _Run(cell, device, choose_precision(cell.settings, device), progress)
-    record = _attempt(run, prepared, Checkpoint(store.checkpoints / cell.hash[:16]))
+    record = _attempt(run, prepared, checkpoint_of(cell, store, claim))
     logs.finish(record)
     return record
 
@@ -116,12 +125,14 @@ def _attempt(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
     """The cell's record, whatever went wrong."""
     try:
         return _with_less_memory(run, prepared, checkpoint)
+    except ClaimLostError:
+        raise
     except DivergedError as error:
         run.say(str(error))
         return run.record("diverged", str(error))
     except Exception as error:
         run.lines.append(traceback.format_exc())
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return run.record("out_of_memory", _first_line(error))
         return run.record("failed", f"{type(error).__name__}: {_first_line(error)}")
 
@@ -139,7 +150,7 @@ def _with_less_memory(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Reco
         try:
             return _train_and_measure(run, prepared, checkpoint, parts)
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             problem = error
             del error
@@ -197,36 +208,10 @@ def measure(
     """
     started = time.perf_counter()
     settings, device = cell.settings, data.train.device
+    settings = settings.model_copy(update={"accumulate": parts})
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         trainer = Trainer(copy.deepcopy(model), data, settings, cell.seed, precision)
-        trainer.model.train()
-        batch = random_batch(data, settings.batch // parts, cell.seed)
-
-        def train_step() -> None:
-            for _ in range(parts):
-                trainer.step(batch, 1.0 / parts)
-            trainer.update()
-
-        @torch.inference_mode()
-        def infer() -> None:
-            with precision_context(device, precision):
-                trainer.model(batch.tokens, None, trainer.generator)
-
-        train_seconds, spread = seconds_per_call(train_step, device)
-        trainer.model.eval()
-        inference_seconds, _ = seconds_per_call(infer, device)
-    tokens = batch.tokens.numel() / batch.examples
-    train_rate = settings.batch / train_seconds
-    inference_rate = batch.examples / inference_seconds
-    throughput = Throughput(
-        length=data.train.longest,
-        batch=settings.batch,
-        train_examples_per_second=train_rate,
-        train_tokens_per_second=train_rate * tokens,
-        inference_examples_per_second=inference_rate,
-        inference_tokens_per_second=inference_rate * tokens,
-        spread=spread,
-    )
+        throughput = speed(trainer, random_batch(data, settings.batch // parts, cell.seed))
     return throughput, time.perf_counter() - started
 
 
@@ -274,12 +259,6 @@ def _time(state: State, testing: float, measuring: float, total: float) -> Time:
         data=state.data_seconds,
         measuring=measuring,
     )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _first_line(error: Exception) -> str:
