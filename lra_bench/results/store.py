@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from lra_bench.errors import InputError
+from lra_bench.results import files
+from lra_bench.results.claims import Claims
 from lra_bench.results.record import Identity, Record
 
 
 class ResultsStore:
-    """Records under `root/records`; checkpoints of unfinished cells under `root/checkpoints`."""
+    """Records under `root/records`; of unfinished cells, `root/checkpoints` and `root/claims`.
+
+    Any number of processes and machines may use one directory at the same time.
+    """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self.records = self.root / "records"
         self.checkpoints = self.root / "checkpoints"
+        self.claims = Claims(self.root / "claims")
 
     def create(self) -> None:
         """Make the directories. Raises InputError where they can't be written."""
@@ -42,20 +49,24 @@ class ResultsStore:
         """Whether a record of this cell is in the store, whatever its status."""
         return self.path(identity).exists()
 
+    def add(self, record: Record) -> bool:
+        """Write a cell's record where it has none; False where it has: the first one stands."""
+        return files.create(self.path(record.identity), _document(record))
+
     def write(self, record: Record) -> Path:
         """Write a record atomically, replacing an older one of the same cell."""
         target = self.path(record.identity)
-        handle, staging = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.records)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(record.model_dump_json(indent=2) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(staging).replace(target)
-        except BaseException:
-            Path(staging).unlink(missing_ok=True)
-            raise
+        files.replace(target, _document(record))
         return target
+
+    def set_aside(self, identity: Identity) -> None:
+        """Move a cell's record to `replaced/`, so that the cell is trained again."""
+        path = self.path(identity)
+        aside = self.root / "replaced"
+        aside.mkdir(exist_ok=True)
+        # Where another worker was quicker there is nothing left to move.
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(aside / f"{path.stem}--{time.time_ns()}.json")
 
     def read(self) -> Iterator[Record]:
         """All records, in the order of their file names. Raises InputError naming a bad file."""
@@ -63,6 +74,10 @@ class ResultsStore:
             raise InputError(f"no results store at '{self.root}' (it has no 'records' directory)")
         for path in sorted(self.records.glob("*.json")):
             yield read_record(path)
+
+
+def _document(record: Record) -> bytes:
+    return record.model_dump_json(indent=2).encode() + b"\n"
 
 
 def read_record(path: Path) -> Record:

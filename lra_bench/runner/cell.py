@@ -21,6 +21,7 @@ from lra_bench.measure.memory import PeakMemory, is_out_of_memory
 from lra_bench.measure.speed import speed
 from lra_bench.model.classifier import Classifier, build, count_parameters, geometry_of
 from lra_bench.registry import Spec
+from lra_bench.results.claims import Claim, ClaimLostError
 from lra_bench.results.record import (
     Accuracy,
     Data,

@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import shutil
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,15 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Checkpoint:
-    """The two newest states of one unfinished cell, in a directory of their own."""
+    """The two newest states of one unfinished cell, in a directory of their own.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    Args:
+        directory: the cell's own.
+        before_save: raises where this process may no longer save; see `results.claims`.
+    """
+
+    def __init__(self, directory: Path, before_save: Callable[[], None] = lambda: None) -> None:
+        self.directory, self.before_save = directory, before_save
         self.current = directory / "current.pt"
         self.previous = directory / "previous.pt"
 
@@ -28,12 +35,13 @@ class Checkpoint:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getvalue()
-        staging = self.directory / f"staging.{os.getpid()}"
+        staging = self.directory / f"staging.{uuid.uuid4().hex}"
         try:
             with staging.open("wb") as file:
                 file.write(hashlib.sha256(content).digest() + content)
                 file.flush()
                 os.fsync(file.fileno())
+            self.before_save()
             if self.current.exists():
                 self.current.replace(self.previous)
             staging.replace(self.current)
