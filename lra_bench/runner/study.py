@@ -61,7 +61,7 @@ def run_study(
     jobs = open_study(study, planned, store, cache, retry, loggers)
     keep_freed_memory()
     with StudyProgress(len(jobs)) as progress:
-        return run_jobs(jobs, store, device, progress, loggers)
+        return run_jobs(jobs, store, device, progress)
 
 
 def open_study(
@@ -105,7 +105,6 @@ def run_jobs(
     store: ResultsStore,
     device: torch.device,
     progress: StudyProgress,
-    loggers: Sequence[str] = (),
 ) -> Counter[str]:
     """Train every job that no other worker trains; return how many ended in each status.
 
@@ -164,10 +163,9 @@ def run_claimed(
         # The record may have been written between the look above and the claim.
         if store.has(identity):
             return None
-        progress = start(str(cell))
+        progress = _until_lost(claim, start(str(cell)))
         try:
-            told = _until_lost(claim, progress)
-            record = run_cell(cell, prepared, store, device, told, claim, loggers=loggers)
+            record = run_cell(cell, prepared, store, device, progress, loggers, claim)
         except ClaimLostError as error:
             progress.say(str(error))
             return None
