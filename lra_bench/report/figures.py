@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lra_bench.report import text
 from lra_bench.report.analysis import Part
 from lra_bench.report.curves import Curve
-from lra_bench.report.efficiency import Profile
+from lra_bench.report.efficiency import CostCurve, Profile
 from lra_bench.report.entries import Names, Setting
 from lra_bench.report.facts import guessing_accuracy
 from lra_bench.report.labels import Box, front_boxes, place_labels
@@ -31,6 +31,7 @@ PANEL_HEIGHT = 1.65
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.5, 0.06, 0.3, 0.4
 _GAP_ACROSS, _GAP_DOWN, _LEGEND_ROW = 0.55, 0.6, 0.16
 _LEGEND_COLUMNS = 6
+_SHORT_LABEL = 28  # characters of a legend in three columns
 
 _PNG_DPI = 180
 
@@ -286,17 +287,25 @@ def _draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
 
 
 def draw_costs(profile: Profile, names: Names, directory: Path) -> list[Path]:
-    """Time and memory of a training example against length, all axes logarithmic."""
+    """Time and memory of a training example against length, all axes logarithmic.
+
+    The legend gives each method's fitted exponents.
+    """
     styles = encoding_styles(names.encodings)
     quantities = [
         (quantity, unit, factor)
         for quantity, unit, factor in (
-            ("seconds", "ms per training example", 1e3),
-            ("memory", "peak memory of training, MiB", 2**-20),
+            ("seconds", "Time, ms a training example", 1e3),
+            ("memory", "Peak memory of training, MiB", 2**-20),
         )
         if any(curve.series(quantity) for curve in profile.curves)
     ]
-    legend_rows = math.ceil(len(profile.curves) / 3)
+    labels = {
+        curve.name: _with_exponents(curve, [quantity for quantity, *_ in quantities])
+        for curve in profile.curves
+    }
+    columns = 3 if max(map(len, labels.values())) <= _SHORT_LABEL else 2
+    legend_rows = math.ceil(len(labels) / columns) + 1
     with _canvas(len(quantities), len(quantities), legend_rows) as (figure, axes):
         for ax, (quantity, unit, factor) in zip(axes, quantities, strict=True):
             for curve in profile.curves:
@@ -311,21 +320,44 @@ def draw_costs(profile: Profile, names: Names, directory: Path) -> list[Path]:
                     fillstyle="full" if filled(curve.attention, names.attentions) else "none",
                     dashes=dash(curve.attention, names.attentions) or (None, None),
                     linewidth=1,
-                    label=text.shorten(text.one_line(curve.name), 30),
+                    label=labels[curve.name],
                 )
             ax.set_xscale("log", base=2)
             ax.set_yscale("log")
-            ax.set_xticks(profile.lengths, [f"{length:,}" for length in profile.lengths])
+            ax.set_xticks(profile.lengths, [_length(length) for length in profile.lengths])
+            low, high = ax.get_ylim()
+            ticks = [t for t in log_ticks(low, high) if low <= t <= high]
+            ax.set_yticks(ticks, [f"{tick:,g}" for tick in ticks])
             ax.set_xlabel("length in tokens")
-            ax.set_ylabel(unit)
-        _legend(figure, axes[0], 3)
+            ax.set_title(unit)
+            ax.minorticks_off()
+        words = " and ".join("time" if q == "seconds" else q for q, *_ in quantities)
+        _legend(figure, axes[0], columns, f"in brackets: fitted exponents of {words} in N")
         return _save(figure, directory, f"cost-{profile.slug}")
 
 
-def _legend(figure: Figure, ax: Axes, columns: int = _LEGEND_COLUMNS) -> None:
+def _length(tokens: int) -> str:
+    return f"{tokens // 1024}K" if tokens % 1024 == 0 else f"{tokens:,}"
+
+
+def _with_exponents(curve: CostCurve, quantities: Sequence[str]) -> str:
+    laws = [curve.exponent(quantity) for quantity in quantities]
+    exponents = ", ".join("–" if law is None else f"{law.exponent:.2f}" for law in laws)
+    return f"{text.shorten(text.one_line(curve.name), 26)} ({exponents})"
+
+
+def _legend(
+    figure: Figure, ax: Axes, columns: int = _LEGEND_COLUMNS, title: str | None = None
+) -> None:
     handles, names = ax.get_legend_handles_labels()
     figure.legend(
-        handles, names, loc="lower center", ncols=min(columns, len(names)), borderaxespad=0.1
+        handles,
+        names,
+        loc="lower center",
+        ncols=min(columns, len(names)),
+        borderaxespad=0.1,
+        title=title,
+        title_fontsize=6.5,
     )
 
 

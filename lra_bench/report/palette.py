@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Okabe & Ito's palette for all kinds of colour vision, without its yellow (too faint on white)
-# and with a middle grey for its black, so that it shows on dark paper too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+# and with the darkest grey that shows on dark paper too for its black.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A6A6A")
 
 
 @dataclass(frozen=True)
