@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -16,6 +17,19 @@ COMMANDS = ("run", "list", "check", "show", "data", "report", "results")
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+
+class _Warnings(logging.Handler):
+    """Prints each warning of the suite as one line on stderr, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        self.count += 1
+        print(f"lra-bench: {' '.join(record.getMessage().split())}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +53,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; bad input is one line on stderr and code 2."""
+    """Run one command and return its exit code.
+
+    Bad input is one line on stderr and code 2. Where something had to be left out, such as a
+    record that can't be read, each is a line on stderr too, and the code is at least 1.
+    """
+    log, warnings = logging.getLogger("lra_bench"), _Warnings()
+    log.addHandler(warnings)
+    try:
+        code = _main(arguments)
+    finally:
+        log.removeHandler(warnings)
+    return max(code, EXIT_FAILED if warnings.count else 0)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if given and not given[0].startswith("-") and given[0] not in COMMANDS:

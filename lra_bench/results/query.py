@@ -27,7 +27,7 @@ _LEFT_OUT = {"identity.config", "accuracy.curve"}
 def load(path: str | Path) -> pd.DataFrame:
     """Read a results store into a frame: columns like `task`, `accuracy.test`, `memory.peak_bytes`.
 
-    Raises InputError where there is no store or a record can't be read.
+    A record that can't be read is left out, with a warning. Raises InputError: no store.
     """
     return frame(ResultsStore(path).read())
 

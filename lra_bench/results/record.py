@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+# Every change of the schema: one higher, and a function in `migrations`.
+SCHEMA_VERSION = 2
 
 Status = Literal["done", "diverged", "out_of_memory", "failed"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Identity(_Part):
@@ -139,4 +140,7 @@ class Record(_Part):
     memory: Memory | None = None
     time: Time | None = None
     environment: Environment | None = None
+    micro_batches: int | None = Field(
+        default=None, description="parts of each step's batch; more than configured: memory ran out"
+    )
     notes: list[str] = Field(default_factory=list, description="e.g. gradient accumulation used")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import tempfile
 import time
@@ -10,11 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from lra_bench.errors import InputError
 from lra_bench.results import files
 from lra_bench.results.claims import Claims
+from lra_bench.results.migrations import migrate
 from lra_bench.results.record import Identity, Record
+
+_log = logging.getLogger(__name__)
 
 
 class ResultsStore:
@@ -41,9 +46,9 @@ class ResultsStore:
 
     def path(self, identity: Identity) -> Path:
         """File of a cell's record: readable names made safe, and the hash that tells them apart."""
-        names = (identity.task, identity.attention, identity.encoding, f"s{identity.seed}")
-        readable = "--".join(re.sub(r"[^A-Za-z0-9.=+_]+", "-", name)[:60] for name in names)
-        return self.records / f"{readable}--{identity.hash[:12]}.json"
+        names = (identity.task, identity.attention, identity.encoding)
+        readable = [*map(_safe, names), f"s{identity.seed}"[:20], _safe(identity.hash)[:12]]
+        return self.records / f"{'--'.join(readable)}.json"
 
     def has(self, identity: Identity) -> bool:
         """Whether a record of this cell is in the store, whatever its status."""
@@ -60,7 +65,7 @@ class ResultsStore:
         return target
 
     def set_aside(self, identity: Identity) -> None:
-        """Move a cell's record to `replaced/`, so that the cell is trained again."""
+        """Move a cell's record to `root/replaced`, so that the cell is trained again."""
         path = self.path(identity)
         aside = self.root / "replaced"
         aside.mkdir(exist_ok=True)
@@ -68,25 +73,66 @@ class ResultsStore:
         with contextlib.suppress(FileNotFoundError):
             path.rename(aside / f"{path.stem}--{time.time_ns()}.json")
 
-    def read(self) -> Iterator[Record]:
-        """All records, in the order of their file names. Raises InputError naming a bad file."""
+    def files(self) -> list[Path]:
+        """The records' files, in the order of their names. Raises InputError: no store."""
         if not self.records.is_dir():
             raise InputError(f"no results store at '{self.root}' (it has no 'records' directory)")
-        for path in sorted(self.records.glob("*.json")):
-            yield read_record(path)
+        return sorted(self.records.glob("*.json"))
+
+    def read(self) -> Iterator[Record]:
+        """All records, in the order of their file names; one that can't be read is warned of.
+
+        Raises InputError where there is no store.
+        """
+        for path in self.files():
+            try:
+                record = read_record(path)
+            except FileNotFoundError:
+                continue  # set aside by another worker since it was listed
+            except InputError as error:
+                _log.warning("%s; left out", error)
+                continue
+            yield record
+
+
+def read_record(path: Path) -> Record:
+    """Read one record, migrated to the present schema.
+
+    Raises InputError naming the file and what is wrong in it; FileNotFoundError.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: {error}") from None
+    try:
+        return parse_record(content)
+    except InputError as error:
+        raise InputError(f"{path}: not a readable record: {error}") from None
+
+
+def parse_record(content: bytes) -> Record:
+    """A record from its JSON. Raises InputError saying what is wrong."""
+    try:
+        document = from_json(content)
+    except ValueError as error:
+        raise InputError(f"not JSON: {error}" if content else "the file is empty") from None
+    if not isinstance(document, dict):
+        raise InputError(f"expected a JSON object, found {type(document).__name__}")
+    document = migrate(document)
+    try:
+        return Record.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise InputError(f"{where}: {first['msg']}") from None
 
 
 def _document(record: Record) -> bytes:
     return record.model_dump_json(indent=2).encode() + b"\n"
 
 
-def read_record(path: Path) -> Record:
-    """Read one record. Raises InputError naming the file and what is wrong in it."""
-    try:
-        return Record.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "document"
-        raise InputError(f"{path}: not a readable record: {where}: {first['msg']}") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error}") from None
+def _safe(name: str) -> str:
+    """A part of a file name: no separators, not hidden, ASCII and short."""
+    return re.sub(r"[^A-Za-z0-9.=+_]+", "-", name)[:60].lstrip(".")

@@ -164,6 +164,7 @@ def _with_less_memory(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Reco
 def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts: int) -> Record:
     cell, settings = run.cell, run.cell.settings.model_copy(update={"accumulate": parts})
     started = time.perf_counter()
+    run.parts["micro_batches"] = parts
     task = tasks.create(cell.task)
     peak = PeakMemory(run.device)
     seed_everything(cell.seed)

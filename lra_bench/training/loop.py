@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -164,8 +166,9 @@ class Trainer:
         loss, correct = (self.totals / self.seen).tolist()
         self.totals.zero_()
         self.seen = 0
-        self._check_finite(loss)
+        self._check_finite("training", loss)
         score = self._validate()
+        self._check_finite("validation", score.loss)
         point = CurvePoint(
             step=self.state.step,
             train_loss=loss,
@@ -182,9 +185,9 @@ class Trainer:
         self.progress.say(self._line(point))
         self.progress.point(point)
 
-    def _check_finite(self, loss: float) -> None:
-        if loss != loss or loss in (float("inf"), float("-inf")):
-            raise DivergedError(f"training loss is {loss} at step {self.state.step}")
+    def _check_finite(self, which: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(f"{which} loss is {loss} at step {self.state.step}")
         weights = torch.stack(
             [p.detach().abs().max() for p in self.model.parameters() if p.numel()]
         )
@@ -218,21 +221,26 @@ class Trainer:
         self._saved_at = time.perf_counter()
         if self.checkpoint is None:
             return
+        try:
+            self.checkpoint.save(self._saved_state())
+        except OSError as error:
+            self.progress.say(f"checkpoint not written ({error}); training goes on without it")
+
+    def _saved_state(self) -> dict[str, Any]:
         state = self.state
-        self.checkpoint.save(
-            {
-                "step": state.step,
-                "curve": [point.model_dump() for point in state.curve],
-                "best": None if state.best is None else state.best.model_dump(),
-                "best_weights": state.best_weights,
-                "seconds": [state.training_seconds, state.evaluation_seconds, state.data_seconds],
-                "model": self.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "totals": self.totals,
-                "seen": self.seen,
-                "random": get_state(self.generator),
-            }
-        )
+        return {
+            "data": self.data.manifest.fingerprint,
+            "step": state.step,
+            "curve": [point.model_dump() for point in state.curve],
+            "best": None if state.best is None else state.best.model_dump(),
+            "best_weights": state.best_weights,
+            "seconds": [state.training_seconds, state.evaluation_seconds, state.data_seconds],
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "totals": self.totals,
+            "seen": self.seen,
+            "random": get_state(self.generator),
+        }
 
     def _resume(self) -> None:
         if self.checkpoint is None:
@@ -241,6 +249,9 @@ class Trainer:
         for complaint in complaints:
             self.progress.say(complaint)
         if saved is None:
+            return
+        if saved.get("data") != self.data.manifest.fingerprint:
+            self.progress.say("the checkpoint is of a training on other data; begun anew")
             return
         self.model.load_state_dict(saved["model"])
         self.optimiser.load_state_dict(saved["optimiser"])

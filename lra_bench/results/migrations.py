@@ -1,0 +1,44 @@
+"""Bring records of earlier schema versions up to the present one, one version at a time.
+
+A change of the schema adds one function here, from the last version's document to the next one's,
+and raises `SCHEMA_VERSION`. Files are not rewritten: records are migrated whenever they are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from lra_bench.errors import InputError
+from lra_bench.results.record import SCHEMA_VERSION
+
+Document = dict[str, Any]
+
+
+def migrate(document: Document) -> Document:
+    """The document in the present schema. Raises InputError where its version is unknown."""
+    version = document.get("schema_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise InputError(f"schema_version should be a number from 1, found {version!r:.40}")
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"written by a newer lra-bench (record version {version}, this one reads up to "
+            f"{SCHEMA_VERSION}): update lra-bench"
+        )
+    for step in range(version, SCHEMA_VERSION):
+        document = MIGRATIONS[step](document) | {"schema_version": step + 1}
+    return document
+
+
+def _name_micro_batches(document: Document) -> Document:
+    """1 → 2: a batch split for lack of memory was told in a note only."""
+    notes = document.get("notes") or []
+    split = re.search(r"^out of memory: batch of \d+ in (\d+) ", "\n".join(map(str, notes)), re.M)
+    config = (document.get("identity") or {}).get("config") or {}
+    told = int(split[1]) if split else config.get("accumulate")
+    trained = document.get("status") == "done" and document.get("kind", "training") == "training"
+    return {**document, "micro_batches": told if trained else None}
+
+
+MIGRATIONS: dict[int, Callable[[Document], Document]] = {1: _name_micro_batches}
