@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from lra_bench.runner.launchers import LAUNCHERS
 from lra_bench.runner.loggers import LOGGERS, require
 
 HELP = "train every pair of task and encoding of a study, and record it"
@@ -32,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
     parser.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="inline",
+        help="where cells run (docs/launchers.md)",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="of --launcher local: how many")
+    parser.add_argument(
         "--retry", action="store_true", help="train again the cells whose record is not 'done'"
     )
     parser.add_argument(
@@ -45,11 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, prepare, train. Exit code 1 where a cell did not end well."""
+    # A scheduler's notice is heeded as Ctrl-C is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Read by torch when it allocates: pages of 2 MiB make a CPU training step some 10 % faster.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
+    from lra_bench.cache import cache_directory
     from lra_bench.config import Study
-    from lra_bench.data.prepare import default_cache
     from lra_bench.results.store import ResultsStore
     from lra_bench.runner.plan import plan
 
@@ -61,13 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
         _print_plan(planned, store)
         return 0
     from lra_bench.report.watch import watched
+    from lra_bench.runner import launchers
     from lra_bench.runner.study import run_study
 
-    cache = arguments.cache_dir or default_cache()
+    cache = arguments.cache_dir or cache_directory()
+    launcher = launchers.create(
+        arguments.launcher, arguments.device, arguments.workers, study.plugins
+    )
     with watched(store.root) if arguments.watch else nullcontext():
-        outcome = run_study(
-            study, planned, store, cache, arguments.device, arguments.retry, arguments.log
-        )
+        outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
     invalid = sum(not one.valid for one in planned)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.items()))
     print(f"{counts or 'nothing left to do'}; {invalid} invalid pairs left out")
@@ -89,11 +102,12 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     given = {name: getattr(arguments, name) for name in names}
     if arguments.set:
-        given["set"] = _settings(arguments.set)
+        given["set"] = settings_of(arguments.set)
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _settings(pairs: list[str]) -> dict[str, Any]:
+def settings_of(pairs: list[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts as protocol values, read as YAML. Raises InputError."""
     import yaml
 
     from lra_bench.errors import InputError

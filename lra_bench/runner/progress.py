@@ -12,16 +12,22 @@ from lra_bench.training.loop import Progress
 
 
 class StudyProgress:
-    """One bar for the study with the time left, one for the cell that runs."""
+    """One bar for the study with the time left, one for each cell that runs.
 
-    def __init__(self, cells: int) -> None:
-        self.cells, self.finished = cells, 0
+    Args:
+        cells: how many there are to train.
+        at_once: how many may run at the same time; each line then says whose it is.
+    """
+
+    def __init__(self, cells: int, at_once: int = 1) -> None:
+        self.cells, self.at_once, self.finished = cells, at_once, 0
         self.terminal = sys.stderr.isatty()
         self.started = time.monotonic()
         self.study_bar = tqdm(
             total=cells, desc="study", unit="cell", position=0, disable=not self.terminal
         )
-        self.cell_bar: tqdm | None = None
+        self.cell_bars: dict[int, tqdm] = {}
+        self.running: set[int] = set()
 
     def __enter__(self) -> StudyProgress:
         return self
@@ -32,17 +38,23 @@ class StudyProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close_cell()
+        for slot in list(self.cell_bars):
+            self._close(slot)
         self.study_bar.close()
 
-    def start(self, name: str) -> Progress:
-        """A cell begins; returns whom it tells of its progress."""
-        self._close_cell()
+    def start(self, name: str, slot: int = 0) -> Progress:
+        """A cell begins; returns whom it tells of its progress.
+
+        Cells that run at the same time have a `slot` each, counted from 0: the place of their bar.
+        """
+        self._close(slot)
+        self.running.add(slot)
         if not self.terminal:
-            self.say(f"[{self.finished + 1}/{self.cells}] {name}")
-            return Progress(say=lambda line: self.say(f"    {line}"))
-        bar = tqdm(desc=name, unit="step", position=1, leave=False)
-        self.cell_bar = bar
+            self.say(f"[{self.finished + len(self.running)}/{self.cells}] {name}")
+            before = "    " if self.at_once == 1 else f"    {name}: "
+            return Progress(say=lambda line: self.say(before + line))
+        bar = tqdm(desc=name, unit="step", position=slot + 1, leave=False)
+        self.cell_bars[slot] = bar
 
         def update(step: int, steps: int, status: str) -> None:
             bar.total = steps
@@ -52,9 +64,10 @@ class StudyProgress:
 
         return Progress(update=update, say=lambda line: self.say(f"{name}: {line}"))
 
-    def finish(self, line: str) -> None:
-        """A cell ended."""
-        self._close_cell()
+    def finish(self, line: str, slot: int = 0) -> None:
+        """The cell of this slot ended."""
+        self._close(slot)
+        self.running.discard(slot)
         self.finished += 1
         self.study_bar.update(1)
         left = (time.monotonic() - self.started) / self.finished * (self.cells - self.finished)
@@ -67,10 +80,10 @@ class StudyProgress:
         else:
             print(line, file=sys.stderr, flush=True)
 
-    def _close_cell(self) -> None:
-        if self.cell_bar is not None:
-            self.cell_bar.close()
-            self.cell_bar = None
+    def _close(self, slot: int) -> None:
+        bar = self.cell_bars.pop(slot, None)
+        if bar is not None:
+            bar.close()
 
 
 def _duration(seconds: float) -> str:

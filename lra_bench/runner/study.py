@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
@@ -15,7 +16,6 @@ from tqdm import tqdm
 from lra_bench.config import Cell, Study
 from lra_bench.data.prepare import prepare
 from lra_bench.errors import InputError
-from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.results import files
 from lra_bench.results.claims import Claim, ClaimLostError
 from lra_bench.results.record import Record
@@ -24,8 +24,10 @@ from lra_bench.runner.cell import checkpoint_of, identity_of, run_cell
 from lra_bench.runner.plan import PlannedCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.tasks.base import Request
-from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
+
+if TYPE_CHECKING:
+    from lra_bench.runner.launchers.base import Launcher
 
 # How often a worker with nothing else to do looks at the cells that others hold.
 POLL_SECONDS = 2.0
@@ -45,23 +47,22 @@ def run_study(
     planned: list[PlannedCell],
     store: ResultsStore,
     cache: Path,
-    device_name: str,
+    launcher: Launcher,
     retry: bool = False,
     loggers: Sequence[str] = (),
 ) -> Counter[str]:
     """Run all valid cells without a record; with `retry` also those that did not end well.
 
-    `loggers` names those of `lra_bench.runner.loggers` that follow each cell.
+    `launcher` says where they run; `loggers` names those of `lra_bench.runner.loggers` that
+    follow each cell.
 
     Returns how many ended in each status.
 
     Raises InputError where data can't be had or the store can't be written, before any training.
     """
-    device = choose_device(device_name)
     jobs = open_study(study, planned, store, cache, retry, loggers)
-    keep_freed_memory()
-    with StudyProgress(len(jobs)) as progress:
-        return run_jobs(jobs, store, device, progress)
+    with StudyProgress(len(jobs), launcher.at_once) as progress:
+        return launcher.run(jobs, store, progress)
 
 
 def open_study(

@@ -1,0 +1,28 @@
+"""What a launcher is: it runs the jobs of a study, here or elsewhere, to their records."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+
+from lra_bench.results.store import ResultsStore
+from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.study import Job
+
+
+class Launcher(ABC):
+    """Runs jobs.
+
+    Attributes:
+        at_once: how many cells may run at the same time.
+    """
+
+    at_once: int = 1
+
+    @abstractmethod
+    def run(self, jobs: list[Job], store: ResultsStore, progress: StudyProgress) -> Counter[str]:
+        """Bring every job to a record in the store; return how many ended in each status.
+
+        Jobs that other workers of the store hold are waited for. KeyboardInterrupt ends all
+        that was started, after saving what can be saved at once, and is raised again.
+        """

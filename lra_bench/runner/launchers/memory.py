@@ -1,0 +1,108 @@
+"""How much memory a cell will need, and how much there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from lra_bench.attention import attentions
+from lra_bench.config import Cell
+from lra_bench.results.record import Record
+from lra_bench.tasks import tasks
+
+# Weights, gradients, Adam's two moments, and the best weights: float32 each.
+BYTES_A_PARAMETER = 20
+# Kept for the backward pass: so many times the width of a layer's tensors, in float32. Set so
+# that no record of the `mini` protocol's cells on a CPU needed more than was estimated.
+KEPT = 5.0
+# What a peak already measured is multiplied by: encodings differ, and so do machines.
+MARGIN = 1.25
+
+_SIZES = ["length", "batch", "accumulate", "evaluation_batch", "layers", "heads", "dim", "qkv", "mlp", "precision", "trim"]
+
+
+class Needs:
+    """Estimates of the peak memory of cells: from records of the like, else from their sizes."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._peaks: dict[tuple[object, ...], int] = {}
+        for record in records:
+            self.learn(record)
+
+    def learn(self, record: Record) -> None:
+        """Take in what a cell was measured to need."""
+        if record.memory is None:
+            return
+        key = _key(record.identity.config)
+        self._peaks[key] = max(self._peaks.get(key, 0), record.memory.peak_bytes)
+
+    def of(self, cell: Cell) -> int:
+        """Bytes; of several encodings measured with this task and attention, the greatest."""
+        known = self._peaks.get(_key(cell.config))
+        return estimate(cell) if known is None else round(MARGIN * known)
+
+
+def estimate(cell: Cell) -> int:
+    """Bytes that a cell is estimated to need at its peak, from its sizes alone.
+
+    Activations of all layers for training and of one for evaluation, and the scores of an
+    attention that is quadratic in the length, though a fused kernel may never write them out.
+    Parameters are counted roughly: they are few beside the activations.
+    """
+    settings, task = cell.settings, tasks.create(cell.task)
+    length = min(settings.length, task.length) if task.grid is None else task.length
+    training = task.inputs * settings.batch // settings.accumulate
+    evaluation = task.inputs * settings.evaluation_batch
+    matrices = 4 * settings.qkv + 2 * settings.mlp
+    parameters = settings.dim * (settings.layers * matrices + length + task.symbols)
+    channels = 6 * settings.dim + 4 * settings.qkv + 2 * settings.mlp
+    per_sequence = 4 * length * channels
+    if attentions.get(cell.attention.name).cost == "N^2":
+        per_sequence += 4 * settings.heads * length**2
+    activations = (KEPT * settings.layers * training + evaluation) * per_sequence
+    return round(BYTES_A_PARAMETER * parameters + activations)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that could be allocated on a device now; on a CPU, within the container's limit."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min(_available(), _left_in_cgroup())
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds; 0 where that can't be known."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError):
+        return 0
+    return pages * 4096
+
+
+def _key(config: dict[str, object]) -> tuple[object, ...]:
+    return (config["task"], config["attention"], *(config.get(name) for name in _SIZES))
+
+
+def _available() -> int:
+    """What Linux says could be had without swapping; elsewhere no limit is known."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 1 << 62
+    found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return found[0] * 1024 if found else 1 << 62
+
+
+def _left_in_cgroup() -> int:
+    """What a container's limit leaves, its file cache counted as free."""
+    root = Path("/sys/fs/cgroup")
+    try:
+        limit = int((root / "memory.max").read_text())
+        used = int((root / "memory.current").read_text())
+        lines = (root / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):
+        return 1 << 62
+    cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return max(0, limit - used + cached)
