@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prepared(name: str, arguments: argparse.Namespace) -> Path:
-    from lra_bench.data.prepare import choose_source, default_cache, prepare
+    from lra_bench.cache import cache_directory
+    from lra_bench.data.prepare import choose_source, prepare
     from lra_bench.data.progress import progress
     from lra_bench.tasks import tasks
     from lra_bench.tasks.base import Request
@@ -83,7 +84,7 @@ def _prepared(name: str, arguments: argparse.Namespace) -> Path:
             length=arguments.length,
             progress=report,
         )
-        return prepare(spec, source, arguments.cache_dir or default_cache(), request)
+        return prepare(spec, source, arguments.cache_dir or cache_directory(), request)
 
 
 def _say_where(directories: list[Path], as_json: bool) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +16,6 @@ from lra_bench.tasks import tasks
 from lra_bench.tasks.base import SOURCES, Request, Task
 
 SOURCE_CHOICES = ("auto", "offline", *SOURCES)
-
-
-def default_cache() -> Path:
-    """Where prepared sets live: $LRA_BENCH_CACHE, else the user's cache directory."""
-    if chosen := os.environ.get("LRA_BENCH_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lra-bench"
 
 
 def choose_source(task: Task, wanted: str, data_dir: Path | None) -> str:
