@@ -20,7 +20,20 @@ KEPT = 5.0
 # What a peak already measured is multiplied by: encodings differ, and so do machines.
 MARGIN = 1.25
 
-_SIZES = ["length", "batch", "accumulate", "evaluation_batch", "layers", "heads", "dim", "qkv", "mlp", "precision", "trim"]
+# Besides task and attention, what decides how much memory a cell needs.
+_SIZES = [
+    "length",
+    "batch",
+    "accumulate",
+    "evaluation_batch",
+    "layers",
+    "heads",
+    "dim",
+    "qkv",
+    "mlp",
+    "precision",
+    "trim",
+]
 
 
 class Needs:
