@@ -1,4 +1,4 @@
-"""`lra-bench results`: what is in a results store."""
+"""`lra-bench results`: show what is in a results store, merge stores, examine one."""
 
 from __future__ import annotations
 
@@ -6,22 +6,64 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "show what is in a results store"
+from lra_bench.errors import InputError
+
+HELP = "show what is in a results store; merge stores; find what is wrong in one"
+
+_ACTIONS = ("merge", "doctor")
+_OPTIONS = {"show": ("json", "csv"), "merge": ("into",), "doctor": ("fix",)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("store", metavar="DIR", type=Path, help="results store")
+    parser.usage = (
+        "lra-bench results DIR [--json | --csv]\n"
+        "       lra-bench results merge DIR [DIR ...] --into DIR\n"
+        "       lra-bench results doctor DIR [--fix]"
+    )
+    parser.add_argument(
+        "words",
+        metavar="[merge|doctor] DIR",
+        nargs="+",
+        help="results stores, and what to do with them (show, unless named)",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON array of flat records")
     form.add_argument("--csv", action="store_true", help="comma-separated values, all columns")
+    parser.add_argument(
+        "--into", metavar="DIR", type=Path, help="merge: the store to write to, new or not"
+    )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="doctor: remove half-written files, orphaned checkpoints and expired claims; move "
+        "unreadable records to quarantine",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the store's records."""
+    """Show, merge or examine."""
+    action, *names = arguments.words
+    if action not in _ACTIONS:
+        action, names = "show", arguments.words
+    for other, options in _OPTIONS.items():
+        for option in options:
+            if other != action and getattr(arguments, option):
+                raise InputError(f"--{option} belongs to `results {other}`, not {action}")
+    stores = [Path(name) for name in names]
+    if action == "merge":
+        return _merge(stores, arguments.into)
+    if len(stores) != 1:
+        raise InputError(f"results {action} takes one store, not {len(stores)}")
+    if action == "doctor":
+        return _doctor(stores[0], arguments.fix)
+    return _show(stores[0], arguments)
+
+
+def _show(store: Path, arguments: argparse.Namespace) -> int:
     from lra_bench.results import load
 
-    found = load(arguments.store)
+    found = load(store)
     if arguments.json:
         print(found.to_json(orient="records", indent=2))
     elif arguments.csv:
@@ -31,3 +73,45 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(records_table(found))
     return 0
+
+
+def _merge(sources: list[Path], into: Path | None) -> int:
+    from lra_bench.results.merge import merge
+    from lra_bench.results.store import ResultsStore
+
+    if into is None or not sources:
+        raise InputError("results merge needs sources and a target: merge DIR [DIR ...] --into DIR")
+    merged = merge(sources, ResultsStore(into))
+    for line in merged.decided:
+        print(line)
+    print(
+        f"{into}: {merged.added} records added, {merged.identical} were there already, "
+        f"{len(merged.decided)} differed"
+    )
+    return 0
+
+
+def _doctor(directory: Path, fix: bool) -> int:
+    """Exit code 1 where something is wrong and was not put right."""
+    from lra_bench.report.text import one_line
+    from lra_bench.results.doctor import examine
+    from lra_bench.results.store import ResultsStore
+
+    store = ResultsStore(directory)
+    findings = examine(store)
+    if fix:
+        for finding in findings:
+            if finding.fix is not None:
+                finding.fix()
+    left = [finding for finding in findings if not (fix and finding.fix)]
+    width = max((len(finding.where) for finding in findings), default=0)
+    for finding in findings:
+        done = "done: " if fix and finding.fix else ""
+        what = one_line(f"{finding.problem}; {done}{finding.advice}")
+        print(f"{one_line(finding.where):{width}}  {what}")
+    fixable = sum(finding.fix is not None for finding in left)
+    print(
+        f"{len(store.files())} records; {len(findings)} findings, {len(findings) - len(left)} "
+        f"put right" + (f"; --fix would put {fixable} right" if fixable else "")
+    )
+    return int(bool(left))

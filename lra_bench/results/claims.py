@@ -60,11 +60,13 @@ class Holder:
         except (ValueError, TypeError):
             return None
 
+    def is_here(self) -> bool:
+        """Whether this is or was a process of this machine, as far as that can be known."""
+        return bool(self.machine) and self.machine == _machine()
+
     def has_ended(self) -> bool:
         """Whether this is known to be a process of this machine that is no more."""
-        if not self.machine or self.machine != _machine():
-            return False
-        return _started(self.pid) != self.started
+        return self.is_here() and _started(self.pid) != self.started
 
     def content(self, beat: int) -> bytes:
         """The claim's file at its n-th renewal; always of the same size."""

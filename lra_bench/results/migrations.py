@@ -16,13 +16,17 @@ from lra_bench.results.record import SCHEMA_VERSION
 Document = dict[str, Any]
 
 
+class NewerRecordError(InputError):
+    """A record of a schema version that this lra-bench does not know yet."""
+
+
 def migrate(document: Document) -> Document:
-    """The document in the present schema. Raises InputError where its version is unknown."""
+    """The document in the present schema. Raises InputError where it has no known version."""
     version = document.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise InputError(f"schema_version should be a number from 1, found {version!r:.40}")
     if version > SCHEMA_VERSION:
-        raise InputError(
+        raise NewerRecordError(
             f"written by a newer lra-bench (record version {version}, this one reads up to "
             f"{SCHEMA_VERSION}): update lra-bench"
         )

@@ -87,10 +87,10 @@ class ResultsStore:
         for path in self.files():
             try:
                 record = read_record(path)
-            except FileNotFoundError:
-                continue  # set aside by another worker since it was listed
             except InputError as error:
-                _log.warning("%s; left out", error)
+                # Else it was set aside by another worker since it was listed.
+                if path.exists():
+                    _log.warning("%s; left out", error)
                 continue
             yield record
 
@@ -98,18 +98,14 @@ class ResultsStore:
 def read_record(path: Path) -> Record:
     """Read one record, migrated to the present schema.
 
-    Raises InputError naming the file and what is wrong in it; FileNotFoundError.
+    Raises InputError naming the file and what is wrong in it.
     """
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise
+        return parse_record(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: {error}") from None
-    try:
-        return parse_record(content)
     except InputError as error:
-        raise InputError(f"{path}: not a readable record: {error}") from None
+        raise type(error)(f"{path}: not a readable record: {error}") from None
 
 
 def parse_record(content: bytes) -> Record:
