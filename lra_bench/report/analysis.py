@@ -77,7 +77,7 @@ class Part:
     @cached_property
     def standing_table(self) -> Table:
         """All methods."""
-        return standing_table(self.setting, self.standings)
+        return standing_table(self.setting, self.standings, self.average)
 
     @cached_property
     def pair_tables(self) -> list[Table]:

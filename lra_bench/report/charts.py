@@ -93,6 +93,9 @@ def quality_speed_chart(
         "test accuracy, %",
         log_ticks(*spec["scales"][0]["domain"]),
     )
+    avoided = ["intervals", "spreads", "front-line"]
+    if near:  # the library fails on marks that are not there
+        avoided.append("chance-word")
     spec["marks"] = [
         *_CHANCE,
         {
@@ -182,7 +185,7 @@ def quality_speed_chart(
                     "size": {"signal": "[width, height]"},
                     "anchor": [*_ANCHORS, *_ANCHORS],
                     "offset": [3] * len(_ANCHORS) + [11] * len(_ANCHORS),
-                    "avoidMarks": ["intervals", "spreads", "front-line"],
+                    "avoidMarks": avoided,
                     "padding": 0,
                     "sort": {"field": "datum.front", "order": "descending"},
                 }
@@ -208,6 +211,7 @@ def _with_placed_labels(spec: Spec, values: Sequence[Spec], height: int) -> Spec
     x_scale, y_scale = spec["scales"]
     (left, right), (bottom, top) = x_scale["domain"], y_scale["domain"]
     ordered = sorted(values, key=lambda v: -v["front"])
+    chance = next(data["values"] for data in spec["data"] if data["name"] == "chance")
 
     def across(value: float) -> float:
         return width * math.log(value / left) / math.log(right / left)
@@ -223,12 +227,14 @@ def _with_placed_labels(spec: Spec, values: Sequence[Spec], height: int) -> Spec
             Box(across(v["slow"]), up(v["y"]) - 1, across(v["fast"]), up(v["y"]) + 1),
         )
     ]
+    words = [Box(width - 48, up(v["y"]) + 2, width, up(v["y"]) + 16) for v in chance]
     places = place_labels(
         [(across(v["x"]), up(v["y"]), math.sqrt(v["size"] / math.pi) + 1) for v in ordered],
         [(6.2 * len(v["name"]), 12.0) for v in ordered],
         Box(0, 0, width, height),
         [
             *bars,
+            *words,
             *front_boxes(sorted((across(v["x"]), up(v["y"])) for v in values if v["front"])),
         ],
     )
@@ -259,7 +265,6 @@ def _with_placed_labels(spec: Spec, values: Sequence[Spec], height: int) -> Spec
 
 
 def _point(point: Point, setting: Setting, style: Style, largest: float) -> Spec:
-    name = text.shorten(text.one_line(point.name), _LABEL_LENGTH)
     low, high = point.interval.low, point.interval.high
     share = (point.memory or 0.0) / largest if largest else 0.0
     tip = [
@@ -273,11 +278,11 @@ def _point(point: Point, setting: Setting, style: Style, largest: float) -> Spec
     ]
     if point.memory is not None:
         tip.append(["peak memory", text.memory(point.memory)])
-    tip.append(["on the front in", f"{100 * point.front_probability:.0f} % of redraws"])
+    tip.append(["on the front in", f"{point.front_share} of redraws"])
     return {
         "a": point.attention,
         "e": point.encoding,
-        "name": name,
+        "name": point.label(_LABEL_LENGTH, setting),
         "x": point.speed,
         "slow": point.speed_range[0],
         "fast": point.speed_range[1],
@@ -619,6 +624,7 @@ _CHANCE = [
     },
     {
         "type": "text",
+        "name": "chance-word",
         "interactive": False,
         "aria": False,
         "from": {"data": "chance"},

@@ -129,7 +129,7 @@ def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
                 ax.axhline(100 * chance, color="#999999", linewidth=0.6, linestyle=":")
         _sign_synthetic(figure, setting)
         for ax, (_, points, _) in zip(axes, shown, strict=True):
-            _label_points(figure, ax, points, largest)
+            _label_points(figure, ax, setting, points, largest)
         png = directory / f"quality-speed-{setting.slug}.png"
         figure.savefig(png, dpi=_PNG_DPI)
         return [*_save(figure, directory, png.stem), png]
@@ -187,13 +187,15 @@ def _area(memory: float | None, largest: float) -> float:
     return 14.0 + 56.0 * (memory or 0.0) / largest if largest else 28.0
 
 
-def _label_points(figure: Figure, ax: Axes, points: Sequence[Point], largest: float) -> None:
+def _label_points(
+    figure: Figure, ax: Axes, setting: Setting, points: Sequence[Point], largest: float
+) -> None:
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     scale = figure.dpi / 72
     ordered = sorted(points, key=lambda p: (not p.on_front, -p.quality))
     drawn = [
         ax.annotate(
-            text.shorten(text.one_line(point.name), 30),
+            point.label(30, setting),
             (point.speed, 100 * point.quality),
             xytext=(0, 0),
             textcoords="offset points",

@@ -17,11 +17,15 @@ from lra_bench.report.statistics import (
     pareto_front,
     quantile_interval,
 )
+from lra_bench.report.text import one_line, shorten
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 DRAWS = 2000
+
+# A method that is on the front in so many of the redraws is named with those that are on it.
+NEAR_FRONT = 0.25
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,22 @@ class Point:
     def name(self) -> str:
         """Both names, as plots label it."""
         return f"{self.encoding} · {self.attention}"
+
+    @property
+    def near_front(self) -> bool:
+        """Whether it is on the front, or often is in the redraws."""
+        return self.on_front or self.front_probability >= NEAR_FRONT
+
+    @property
+    def front_share(self) -> str:
+        """How often it is on the front in the redraws: `52 %`."""
+        return f"{100 * self.front_probability:.0f} %"
+
+    def label(self, width: int, setting: Setting) -> str:
+        """Its name in a plot of the setting, with the front's uncertainty for a method near it."""
+        alone = len(setting.attentions) == 1
+        name = shorten(one_line(self.encoding if alone else self.name), width)
+        return f"{name} ({self.front_share})" if self.near_front else name
 
 
 def average_title(setting: Setting) -> str:

@@ -201,19 +201,15 @@ def _quality_speed(part: Part) -> str:
         f"On the {title[0].lower()}{title[1:]}" if title.startswith("Mean") else f"On the {title}"
     )
     front = sorted((p for p in points if p.on_front), key=lambda p: -p.speed)
-    told = [f"{p.name} ({_share(p.front_probability)})" for p in front]
+    told = [f"{p.name} ({p.front_share})" for p in front]
     words = f"{where}, the Pareto front of speed and accuracy holds {text.listed(told)}"
     words += "; in brackets, how often a method is on it when all numbers are redrawn within "
     words += "their uncertainty."
-    near = [p for p in points if not p.on_front and p.front_probability >= 0.25]
+    near = [p for p in points if p.near_front and not p.on_front]
     if near:
-        also = text.listed([f"{p.name} ({_share(p.front_probability)})" for p in near])
+        also = text.listed([f"{p.name} ({p.front_share})" for p in near])
         words += f" Also often on it: {also}."
     return words
-
-
-def _share(probability: float) -> str:
-    return f"{100 * probability:.0f} %"
 
 
 def _cost(setting: Setting) -> str:

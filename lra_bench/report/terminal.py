@@ -108,7 +108,7 @@ def text_plot(title: str, points: Sequence[Point], width: int = 64, height: int 
     key = [
         f"  {letter}  {text.shorten(text.one_line(p.name), _NAME_WIDTH):<{_NAME_WIDTH}} "
         f"{text.percent(p.quality):>5} %  {text.rate(p.speed):>7}/s"
-        f"{'  on the front' if p.on_front else ''}"
+        f"{f'  on the front ({p.front_share})' if p.near_front else ''}"
         for letter, p in lettered
     ]
     return "\n".join([title, *lines, f"{'':>8} └{'─' * width}", f"{'':>10}{axis}", *key])

@@ -225,6 +225,18 @@ def test_legend_hides_an_encoding(tab: Tab) -> None:
     assert markers.count() == 8
 
 
+def test_hiding_the_last_encoding_shows_all_again(tab: Tab) -> None:
+    tab.draw_everything()
+    chips = tab.page.locator("#mini-plane [data-hide]")
+    markers = tab.page.locator('[data-chart="plane-mini-mean"] .markers path')
+    for at in range(chips.count() - 1):
+        chips.nth(at).click()
+    assert markers.count() == 2
+    chips.last.click()
+    assert markers.count() == 8
+    assert tab.page.locator('#mini-plane [data-hide][aria-pressed="false"]').count() == 0
+
+
 def test_labels_do_not_overlap(tab: Tab) -> None:
     tab.draw_everything()
     boxes = tab.page.evaluate(

@@ -8,6 +8,7 @@ from lra_bench.report import text
 from lra_bench.report.comparison import level_with_best
 from lra_bench.report.entries import Entry, Setting
 from lra_bench.report.standing import (
+    Point,
     Standing,
     average_title,
     no_average,
@@ -113,13 +114,21 @@ def _grouped_holes(holes: Sequence[Entry], most: int = 12) -> list[str]:
     return [*notes[:most], *([f"… and {len(notes) - most} more."] if len(notes) > most else [])]
 
 
-def standing_table(setting: Setting, found: Sequence[Standing]) -> Table:
-    """All methods by their average: rank, speed and memory beside it."""
+def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence[Point]) -> Table:
+    """All methods by their average: rank, speed and memory beside it.
+
+    Args:
+        setting: whose methods they are.
+        found: how each stands over the tasks.
+        points: those with a mean accuracy and a speed, which may be on the front.
+    """
+    front = {(point.attention, point.encoding): point for point in points}
     fastest = max((s.speed for s in found if s.speed is not None), default=None)
     averaged = not no_average(setting)
     header = ["Attention", "Encoding", "Tasks", "Train examples/s", "Peak memory"]
     if averaged:
         header[3:3] = [average_title(setting), "Mean rank"]
+        header.append("On the front")
     rows = []
     for standing in found:
         row = [
@@ -129,7 +138,10 @@ def standing_table(setting: Setting, found: Sequence[Standing]) -> Table:
         ]
         if averaged:
             row += [_average_cell(standing, found), _rank_cell(standing)]
-        rows.append([*row, _speed_cell(standing, fastest), _memory_cell(standing)])
+        row += [_speed_cell(standing, fastest), _memory_cell(standing)]
+        if averaged:
+            row.append(_front_cell(front.get((standing.attention, standing.encoding))))
+        rows.append(row)
     return Table(
         f"standing-{setting.slug}",
         f"All methods, {setting.title}",
@@ -139,6 +151,15 @@ def standing_table(setting: Setting, found: Sequence[Standing]) -> Table:
             *_average_notes(setting),
             "Speed: geometric mean over tasks of training examples/s at fixed length. "
             "Memory: the largest peak of its tasks.",
+            *(
+                [
+                    "On the front: how often no other method is at once as fast and as accurate, "
+                    "over redraws of all numbers within their uncertainty; bold where the numbers "
+                    "themselves say so."
+                ]
+                if averaged
+                else []
+            ),
         ],
     )
 
@@ -188,6 +209,13 @@ def _rank_cell(standing: Standing) -> Cell:
         value=-standing.rank,
         interval=f"[{interval.low:.1f}, {interval.high:.1f}]",
     )
+
+
+def _front_cell(point: Point | None) -> Cell:
+    if point is None:
+        return Cell("—", detail="not measured on every task", hole="missing")
+    mark = "best" if point.on_front else ""
+    return Cell(point.front_share, value=point.front_probability, mark=mark)
 
 
 def _mark(value: float, means: Sequence[float]) -> str:

@@ -186,8 +186,13 @@ for (const key of ["hide", "off"]) {
     chip.addEventListener("click", () => {
       const scope = chip.closest("[data-scope]");
       const pressed = chip.getAttribute("aria-pressed") === "true" ? "false" : "true";
-      for (const twin of $$(`[data-${key}]`, scope)) {
+      const all = $$(`[data-${key}]`, scope);
+      for (const twin of all) {
         if (twin.dataset[key] === chip.dataset[key]) twin.setAttribute("aria-pressed", pressed);
+      }
+      // Hiding the last one shows all again: nobody wants an empty plot.
+      if (all.every((twin) => twin.getAttribute("aria-pressed") === "false")) {
+        for (const twin of all) twin.setAttribute("aria-pressed", "true");
       }
       const names = [...new Set(hiddenOf(scope, key))];
       for (const [host, view] of views) {
@@ -404,7 +409,7 @@ const spy = new IntersectionObserver((entries) => {
       else link.removeAttribute("aria-current");
     }
   }
-}, { rootMargin: "-15% 0px -75% 0px" });
+}, { rootMargin: "-20% 0px -80% 0px" });
 for (const link of links) {
   const section = document.getElementById(link.hash.slice(1));
   if (section) spy.observe(section);
