@@ -12,7 +12,7 @@ from typing import NoReturn
 from lra_bench import __version__
 from lra_bench.errors import InputError, nearest
 
-COMMANDS = ("run", "list", "check", "show", "data", "report", "results")
+COMMANDS = ("run", "list", "check", "show", "profile", "data", "report", "results")
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2

@@ -81,11 +81,24 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with watched(store.root) if arguments.watch else nullcontext():
         outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
+    return _sum_up(planned, store, bool(outcome))
+
+
+def _sum_up(planned: list[Any], store: Any, some_ran: bool) -> int:
+    """Say how the whole plan stands, whoever ran it; 1 where a cell has not ended well."""
+    from lra_bench.runner.study import standing
+
+    found = standing(store, planned)
     invalid = sum(not one.valid for one in planned)
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.items()))
-    print(f"{counts or 'nothing left to do'}; {invalid} invalid pairs left out")
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(found.items()))
+    before = "" if some_ran else "nothing left to do: "
+    print(f"{before}{counts or 'no cells'}; {invalid} invalid pairs left out")
+    badly = sum(found.values()) - found["done"] - found["left"] - found["unreadable"]
+    if badly:
+        cells = "1 cell that did" if badly == 1 else f"{badly} cells that did"
+        print(f"--retry trains again the {cells} not end well")
     print(f"results in {store.root}")
-    return int(bool(set(outcome) - {"done"}))
+    return int(found["done"] < found.total())
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import torch
@@ -12,6 +13,18 @@ from lra_bench.results.record import Memory
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
+_MEMINFO = Path("/proc/meminfo")
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
+# (limit, use) of the control group this process is in, versions 2 and 1.
+_GROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+_SHARE_OF_FREE = 0.95
+_NO_MEMORY = ("can't allocate memory", "std::bad_alloc", "could not create a memory object")
 
 
 class PeakMemory:
@@ -49,11 +62,34 @@ class PeakMemory:
         )
 
 
+def stay_within_free_memory() -> None:
+    """Let this process fail to allocate rather than push others out of memory (Linux)."""
+    free = _free_memory()
+    if free is None:
+        return
+    # Should the system run out all the same, this process is the one to go.
+    _OOM_SCORE.write_text("1000")
+    limit = _resident("VmSize") + int(_SHARE_OF_FREE * free)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def _free_memory() -> int | None:
+    """Bytes that can be had without swapping, within the control group's limit."""
+    if not _MEMINFO.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+    free = int(fields["MemAvailable"].split()[0]) * 1024
+    for limit, use in _GROUPS:
+        if limit.exists() and (most := limit.read_text().strip()) != "max":
+            free = min(free, int(most) - int(use.read_text()))
+    return free
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception says that memory ran out, on whatever device."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def _resident(field: str) -> int:

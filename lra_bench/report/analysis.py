@@ -13,7 +13,7 @@ from lra_bench.report.published import SideBySide, side_by_side
 from lra_bench.report.standing import Point, Standing, average_points, standings, task_points
 from lra_bench.report.tables.accuracy import accuracy_table, standing_table
 from lra_bench.report.tables.comparison import pair_table
-from lra_bench.report.tables.cost import cost_table, scaling_table
+from lra_bench.report.tables.cost import cost_tables
 from lra_bench.report.tables.published import leaderboard_table, side_by_side_table
 from lra_bench.report.tables.study import (
     compatibility_table,
@@ -135,10 +135,7 @@ class Analysis:
     @cached_property
     def cost_tables(self) -> dict[int, list[Table]]:
         """Speed, memory and scaling of each profile, by its place."""
-        return {
-            at: [cost_table(p, "seconds"), cost_table(p, "memory"), scaling_table(p)]
-            for at, p in enumerate(self.profiles)
-        }
+        return {at: cost_tables(profile) for at, profile in enumerate(self.profiles)}
 
     @cached_property
     def leaderboard_table(self) -> Table:

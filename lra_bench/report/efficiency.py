@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from lra_bench.report.entries import machine_of
@@ -18,21 +18,26 @@ REFERENCE = "softmax"
 
 @dataclass(frozen=True)
 class Cost:
-    """What one training example costs at one length."""
+    """What one example costs at one length: medians, and the widest spread of training blocks.
+
+    `memory` is the peak of a whole training step, in bytes.
+    """
 
     length: int
     seconds: float
     inference_seconds: float
     memory: float | None
+    spread: float
 
 
 @dataclass(frozen=True)
 class CostCurve:
-    """One method's cost over lengths, shortest first."""
+    """One method's cost over lengths, shortest first; `holes`: why a length has none."""
 
     attention: str
     encoding: str
     costs: list[Cost]
+    holes: dict[int, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -44,7 +49,7 @@ class CostCurve:
         return next((cost for cost in self.costs if cost.length == length), None)
 
     def series(self, quantity: str) -> list[tuple[int, float]]:
-        """(length, cost) where it was measured; quantity: `seconds` or `memory`."""
+        """(length, cost) where it was measured; quantity: a field of `Cost`."""
         return [
             (cost.length, value)
             for cost in self.costs
@@ -59,23 +64,34 @@ class CostCurve:
 
 @dataclass(frozen=True)
 class Profile:
-    """Cost curves that may be compared: one machine, protocol, task and batch size."""
+    """Cost curves that may be compared: all that is named here is the same for them."""
 
     machine: str
     protocol: str
     task: str
     batch: int
+    precision: str
+    tokens: str
     curves: list[CostCurve]
 
     @property
     def slug(self) -> str:
         """A name for files and anchors."""
-        return slug(f"{self.protocol}-{self.task}-{self.batch}-{self.machine}")
+        how = f"{self.precision}-{self.tokens}"
+        return slug(f"{self.protocol}-{self.task}-{self.batch}-{how}-{self.machine}")
+
+    @property
+    def conditions(self) -> str:
+        """Batch, precision and tokens in words."""
+        return ", ".join(filter(None, [f"batch {self.batch}", self.precision, self.tokens]))
 
     @property
     def lengths(self) -> list[int]:
-        """All measured lengths."""
-        return sorted({cost.length for curve in self.curves for cost in curve.costs})
+        """All lengths that were measured or tried."""
+        return sorted(
+            {cost.length for curve in self.curves for cost in curve.costs}
+            | {length for curve in self.curves for length in curve.holes}
+        )
 
     @property
     def attentions(self) -> list[str]:
@@ -96,26 +112,58 @@ class Profile:
 
 
 def profiles(records: Sequence[Record]) -> list[Profile]:
-    """Group profile records; repeats of a measurement give their median."""
-    groups: dict[tuple[str, str, str, int], list[Record]] = defaultdict(list)
+    """Group profile records; repeats of a measurement give their median.
+
+    A group without a single finished measurement is left out.
+    """
+    groups: dict[tuple[str, str, str, int, str, str], list[Record]] = defaultdict(list)
     for record in records:
-        if record.status == "done" and record.throughput is not None:
-            who = record.identity
-            key = (machine_of(record) or "", who.protocol, who.task, record.throughput.batch)
-            groups[key].append(record)
-    return [Profile(*key, curves=_curves(members)) for key, members in sorted(groups.items())]
+        if record.kind == "profile":
+            groups[_conditions(record)].append(record)
+    return [
+        Profile(*key, curves=_curves(members))
+        for key, members in sorted(groups.items())
+        if any(_is_done(record) for record in members)
+    ]
+
+
+def _conditions(record: Record) -> tuple[str, str, str, int, str, str]:
+    who, config = record.identity, record.identity.config
+    batch = record.throughput.batch if record.throughput else config.get("batch", 0)
+    tokens = f"{config['tokens']} tokens" if "tokens" in config else ""
+    precision = record.environment.precision if record.environment else ""
+    return machine_of(record) or "", who.protocol, who.task, batch, precision, tokens
+
+
+def _is_done(record: Record) -> bool:
+    return record.status == "done" and record.throughput is not None
+
+
+def _length(record: Record) -> int:
+    if record.throughput is not None:
+        return record.throughput.length
+    return int(record.identity.config.get("length", 0))
 
 
 def _curves(records: Sequence[Record]) -> list[CostCurve]:
     methods: dict[tuple[str, str], dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
-        assert record.throughput is not None
         method = (record.identity.attention, record.identity.encoding)
-        methods[method][record.throughput.length].append(record)
+        methods[method][_length(record)].append(record)
     return [
-        CostCurve(*method, [_cost(length, found) for length, found in sorted(by_length.items())])
+        _curve(*method, by_length)
         for method, by_length in sorted(methods.items(), key=lambda m: (m[0][0] != REFERENCE, m[0]))
     ]
+
+
+def _curve(attention: str, encoding: str, by_length: dict[int, list[Record]]) -> CostCurve:
+    curve = CostCurve(attention, encoding, [])
+    for length, found in sorted(by_length.items()):
+        if done := [record for record in found if _is_done(record)]:
+            curve.costs.append(_cost(length, done))
+        else:
+            curve.holes[length] = found[-1].status.replace("_", " ")
+    return curve
 
 
 def _cost(length: int, records: Sequence[Record]) -> Cost:
@@ -126,6 +174,7 @@ def _cost(length: int, records: Sequence[Record]) -> Cost:
         median(1 / s.train_examples_per_second for s in speeds),
         median(1 / s.inference_examples_per_second for s in speeds),
         median(peaks) if peaks else None,
+        max(s.spread for s in speeds),
     )
 
 
@@ -135,10 +184,14 @@ class TippingPoint:
 
     Attributes:
         length: interpolated between measured lengths; None where it is outside them.
-        outside: `below` the shortest or `above` the longest measured length; else empty.
+        shortest, longest: of the lengths at which both were measured.
+        outside: `below` the shortest (it always costs less) or `above` the longest (it never
+            does) of them; else empty.
     """
 
     length: float | None
+    shortest: int
+    longest: int
     outside: str = ""
 
 
@@ -153,13 +206,14 @@ def tipping_point(
     lengths = sorted(set(own) & set(other))
     if len(lengths) < 2:
         return None
+    ends = lengths[0], lengths[-1]
     gaps = [math.log(own[n] / other[n]) for n in lengths]
     if gaps[-1] >= 0:
-        return TippingPoint(None, "above")
+        return TippingPoint(None, *ends, "above")
     worse = [at for at, gap in enumerate(gaps) if gap >= 0]
     if not worse:
-        return TippingPoint(None, "below")
+        return TippingPoint(None, *ends, "below")
     at = worse[-1]
     share = gaps[at] / (gaps[at] - gaps[at + 1])
     low, high = math.log(lengths[at]), math.log(lengths[at + 1])
-    return TippingPoint(math.exp(low + share * (high - low)))
+    return TippingPoint(math.exp(low + share * (high - low)), *ends)

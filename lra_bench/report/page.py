@@ -155,7 +155,7 @@ def render_page(analysis: Analysis, refresh: float | None = None) -> str:
 def _cost_sections(analysis: Analysis) -> list[CostSection]:
     return [
         CostSection(
-            f"{profile.protocol}, {profile.task}, batch {profile.batch}, on {profile.machine}",
+            f"{profile.protocol}, {profile.task}, {profile.conditions}, on {profile.machine}",
             [
                 cost_chart(profile, analysis.study.names, f"cost-{at}-{quantity}", quantity)
                 for quantity in ("seconds", "memory")

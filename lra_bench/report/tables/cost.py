@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lra_bench.report import text
-from lra_bench.report.efficiency import Cost, CostCurve, Profile, tipping_point
+from lra_bench.report.efficiency import CostCurve, Profile, tipping_point
 from lra_bench.report.facts import task_title
 from lra_bench.report.statistics import PowerLaw
 from lra_bench.report.tables.table import Cell, Table, label
 
+# What a table shows of `Cost`: its name, title, and which way is better.
+_QUANTITIES = {
+    "seconds": ("speed", "Training examples/s", "higher is faster"),
+    "inference_seconds": ("inference", "Inference examples/s", "higher is faster"),
+    "memory": ("memory", "Peak memory", "lower is smaller"),
+}
+
+
+def cost_tables(profile: Profile) -> list[Table]:
+    """Everything about one profile."""
+    return [*(cost_table(profile, quantity) for quantity in _QUANTITIES), scaling_table(profile)]
+
 
 def cost_table(profile: Profile, quantity: str) -> Table:
-    """Training speed or peak memory by length, absolute and relative to softmax attention."""
+    """Speed of training or inference or peak memory by length, and relative to softmax attention.
+
+    `quantity`: `seconds`, `inference_seconds` or `memory`.
+    """
+    name, title, better = _QUANTITIES[quantity]
     rows = []
     for curve in profile.curves:
         reference = profile.reference(curve)
         row = [label(curve.attention), label(curve.encoding)]
-        for length in profile.lengths:
-            other = reference.at(length) if reference is not None else None
-            row.append(_cost_cell(curve.at(length), other, quantity))
+        row += [_cost_cell(curve, reference, length, quantity) for length in profile.lengths]
         rows.append(row)
-    title = "Training examples/s" if quantity == "seconds" else "Peak memory"
-    better = "higher is faster" if quantity == "seconds" else "lower is smaller"
     return Table(
-        f"{'speed' if quantity == 'seconds' else 'memory'}-{profile.slug}",
+        f"{name}-{profile.slug}",
         f"{title} by length, {_profile_title(profile)}",
         ["Attention", "Encoding", *(f"{length:,}" for length in profile.lengths)],
         rows,
-        [f"Second figure: relative to softmax attention of the same encoding, {better}."],
+        [
+            "Second figure: relative to softmax attention with the same encoding or, where that "
+            f"was not measured, with none; {better}."
+        ],
     )
 
 
-def _cost_cell(cost: Cost | None, reference: Cost | None, quantity: str) -> Cell:
+def _cost_cell(curve: CostCurve, reference: CostCurve | None, length: int, quantity: str) -> Cell:
+    cost = curve.at(length)
     value = getattr(cost, quantity) if cost is not None else None
-    if value is None:
-        return Cell("—", detail="not measured", hole="missing")
-    other = getattr(reference, quantity) if reference is not None else None
-    speed = quantity == "seconds"
-    relative = None if other is None else other / value if speed else value / other
+    if cost is None or value is None:
+        hole = curve.holes.get(length, "")
+        return Cell(hole or "—", detail=hole or "not measured", hole=hole or "missing")
+    beside = reference.at(length) if reference is not None else None
+    other = getattr(beside, quantity) if beside is not None else None
+    is_time = quantity != "memory"
+    relative = None if other is None else other / value if is_time else value / other
     return Cell(
-        text.rate(1 / value) if speed else text.memory(value),
-        value=1 / value if speed else value,
+        text.rate(1 / value) if is_time else text.memory(value),
+        value=1 / value if is_time else value,
         interval="" if relative is None else text.ratio(relative),
+        detail=f"blocks within {cost.spread:.0%} of one another" if quantity == "seconds" else "",
     )
 
 
@@ -54,7 +71,7 @@ def scaling_table(profile: Profile) -> Table:
         row = [label(curve.attention), label(curve.encoding)]
         row += [_exponent_cell(curve.exponent(quantity)) for quantity in ("seconds", "memory")]
         for quantity in ("seconds", "memory"):
-            row.append(_tipping_cell(curve, reference, quantity, profile.lengths))
+            row.append(_tipping_cell(curve, reference, quantity))
         rows.append(row)
     return Table(
         f"scaling-{profile.slug}",
@@ -87,9 +104,7 @@ def _exponent_cell(found: PowerLaw | None) -> Cell:
     )
 
 
-def _tipping_cell(
-    curve: CostCurve, reference: CostCurve | None, quantity: str, lengths: Sequence[int]
-) -> Cell:
+def _tipping_cell(curve: CostCurve, reference: CostCurve | None, quantity: str) -> Cell:
     if reference is None or curve.attention == reference.attention:
         return Cell("—", detail="is the reference, or there is none", hole="missing")
     found = tipping_point(curve.series(quantity), reference.series(quantity))
@@ -98,9 +113,9 @@ def _tipping_cell(
     if found.length is not None:
         return Cell(f"{found.length:,.0f}", value=found.length)
     if found.outside == "below":
-        return Cell(f"below {lengths[0]:,}", value=0.0)
-    return Cell(f"not up to {lengths[-1]:,}", value=1e12)
+        return Cell(f"always, from {found.shortest:,}", value=0.0)
+    return Cell(f"not up to {found.longest:,}", value=1e12)
 
 
 def _profile_title(profile: Profile) -> str:
-    return f"{profile.protocol}, {task_title(profile.task)}, batch {profile.batch}"
+    return f"{profile.protocol}, {task_title(profile.task)}, {profile.conditions}"

@@ -1,0 +1,124 @@
+"""`profile`: what each pair of attention and encoding costs at fixed lengths."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lra_bench.profiling.plan import Measurement
+    from lra_bench.results.store import ResultsStore
+
+HELP = "measure speed and memory of attentions and encodings by length"
+
+LIMIT_SECONDS = 900.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    names: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--encodings", help="positional encodings, as rope:stage=inputs", **names)
+    parser.add_argument("--attention", dest="attentions", help="attention mechanisms", **names)
+    parser.add_argument(
+        "--lengths", nargs="+", type=int, metavar="N", help="tokens (1024 2048 3072 4096)"
+    )
+    parser.add_argument("--batch", type=int, help="examples in a step, at every length (8)")
+    parser.add_argument("--task", help="whose tokens and heads (text)")
+    parser.add_argument("--protocol", help="whose model: small, lra, …, or a YAML file")
+    parser.add_argument(
+        "--tokens", nargs="+", choices=("random", "real"), help="drawn, or of the task's data"
+    )
+    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="replace protocol values")
+    parser.add_argument("--source", help="of real tokens: auto, offline, hub, local, …")
+    parser.add_argument("--data-dir", type=Path, help="directory of the public releases' data")
+    parser.add_argument(
+        "--plugin", dest="plugins", nargs="+", type=Path, help="plugin files (run!)"
+    )
+    parser.add_argument("--output", type=Path, help="results store (default: results/profile)")
+    parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    parser.add_argument(
+        "--limit", type=float, default=LIMIT_SECONDS, metavar="S", help="seconds a measurement"
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="measure again what did not end as 'done'"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan, measure, print tables. Exit code 1 where a measurement did not end well."""
+    from lra_bench.cache import cache_directory
+    from lra_bench.config import validated
+    from lra_bench.profiling.plan import ProfileStudy, plan
+    from lra_bench.results.store import ResultsStore
+    from lra_bench.training.device import choose_device
+
+    study = validated(ProfileStudy, _flags(arguments), "profile")
+    device = choose_device(arguments.device)
+    planned = plan(study, str(device))
+    store = ResultsStore(arguments.output or Path("results") / "profile")
+    _print_invalid(planned)
+    if arguments.dry_run:
+        _print_plan(planned, store)
+        return 0
+    from lra_bench.profiling.study import run_profile
+
+    cache = arguments.cache_dir or cache_directory()
+    outcome = run_profile(study, planned, store, cache, device, arguments.limit, arguments.retry)
+    _print_tables(planned, store)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.items()))
+    print(f"{counts or 'nothing left to measure'}; records in {store.root}")
+    return int(bool(set(outcome) - {"done"}))
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The values given as flags."""
+    from lra_bench.commands.run import settings_of
+
+    names = (
+        "encodings",
+        "attentions",
+        "lengths",
+        "batch",
+        "task",
+        "protocol",
+        "tokens",
+        "source",
+        "data_dir",
+        "plugins",
+    )
+    given = {name: getattr(arguments, name) for name in names}
+    if arguments.set:
+        given["set"] = settings_of(arguments.set)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _print_invalid(planned: list[Measurement]) -> None:
+    """Each invalid pair once, with its reason."""
+    reasons = {one.pair: one.reason for one in planned if one.reason is not None}
+    for pair, reason in reasons.items():
+        print(f"invalid: {pair}: {reason}")
+
+
+def _print_plan(planned: list[Measurement], store: ResultsStore) -> None:
+    valid = [one for one in planned if one.reason is None]
+    done = [one for one in valid if store.has(one.identity)]
+    for one in valid:
+        print(f"{'done' if one in done else 'to do':8} {one}")
+    print(f"{len(planned)} measurements: {len(valid)} valid, {len(done)} done")
+
+
+def _print_tables(planned: list[Measurement], store: ResultsStore) -> None:
+    """Speed, memory and scaling of what was asked for, whenever it was measured."""
+    from lra_bench.report.efficiency import profiles
+    from lra_bench.report.tables.cost import cost_tables
+    from lra_bench.report.terminal import plain_table
+    from lra_bench.results.store import read_record
+
+    paths = {store.path(one.identity) for one in planned if one.reason is None}
+    records = [read_record(path) for path in sorted(paths) if path.exists()]
+    for profile in profiles(records):
+        for table in cost_tables(profile):
+            print(f"{plain_table(table)}\n")

@@ -1,0 +1,1 @@
+"""Cost of attentions and encodings by length: one fresh process for each measurement."""

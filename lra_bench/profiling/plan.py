@@ -1,0 +1,181 @@
+"""What a profile measures: pairs of attention and encoding × lengths × kinds of tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from lra_bench.config import Cell, Study, settings_for
+from lra_bench.errors import InputError
+from lra_bench.registry import Registry, Spec, load_plugin
+from lra_bench.results.record import Identity
+from lra_bench.tasks.base import Task
+
+Tokens = Literal["random", "real"]
+
+
+class ProfileStudy(Study):
+    """Which pairs to measure, at which lengths, on which tokens, on what kind of device."""
+
+    attentions: tuple[str, ...] = ("softmax", "linear")
+    encodings: tuple[str, ...] = ("none",)
+    task: str = "text"
+    lengths: tuple[int, ...] = (1024, 2048, 3072, 4096)
+    batch: int = Field(8, ge=1)
+    tokens: tuple[Tokens, ...] = ("random",)
+    protocol: str = "small"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One cell at a fixed length and batch on one kind of tokens; `device` is cpu or cuda.
+
+    The cell's settings hold the length, the batch and the resolved precision. `reason` says why
+    the pair can't be computed; None where it can.
+    """
+
+    cell: Cell
+    tokens: Tokens
+    device: str
+    reason: str | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens of every sequence."""
+        return self.cell.settings.length
+
+    @property
+    def pair(self) -> str:
+        """Both names."""
+        return f"{self.cell.attention} × {self.cell.encoding}"
+
+    @property
+    def identity(self) -> Identity:
+        """As a record gives it; the hash covers tokens and device too."""
+        cell = self.cell
+        config = {**cell.config, "tokens": self.tokens, "device": self.device, "kind": "profile"}
+        canonical = json.dumps(config, sort_keys=True, separators=(",", ":"))
+        return Identity(
+            task=str(cell.task),
+            attention=str(cell.attention),
+            encoding=str(cell.encoding),
+            seed=cell.seed,
+            protocol=cell.protocol,
+            hash=hashlib.sha256(canonical.encode()).hexdigest(),
+            config=config,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pair}, {self.length:,} {self.tokens} tokens"
+
+
+def plan(study: ProfileStudy, device: str) -> list[Measurement]:
+    """All measurements, the shortest first, invalid pairs with their reasons.
+
+    `device` is one that can be used (`choose_device`). Raises InputError for unknown names and
+    bad values.
+    """
+    from lra_bench.attention import attentions
+    from lra_bench.encodings import encodings
+    from lra_bench.tasks import tasks
+
+    for plugin in study.plugins:
+        load_plugin(plugin)
+    task = tasks.parse(study.task)
+    pairs = [
+        (attention, encoding)
+        for attention in _parsed(attentions, study.attentions)
+        for encoding in _parsed(encodings, study.encodings)
+    ]
+    for length in study.lengths:
+        if not 16 <= length <= 1 << 20:
+            raise InputError(f"--lengths {length}: lengths from 16 to {1 << 20} can be measured")
+    sources = {tokens: _source(task, study, tokens) for tokens in study.tokens}
+    return [
+        _measurement(study, task, *pair, length, tokens, sources[tokens], device)
+        for length in sorted(set(study.lengths))
+        for tokens in dict.fromkeys(study.tokens)
+        for pair in pairs
+    ]
+
+
+def _measurement(
+    study: ProfileStudy,
+    task: Spec,
+    attention: Spec,
+    encoding: Spec,
+    length: int,
+    tokens: Tokens,
+    source: str,
+    device: str,
+) -> Measurement:
+    import torch
+
+    from lra_bench.training.device import choose_precision
+
+    fixed = {"length": length, "batch": study.batch, "accumulate": 1}
+    settings = settings_for(study.protocol, task, {**study.set, **fixed})
+    precision = choose_precision(settings, torch.device(device))
+    cell = Cell(
+        task=task,
+        attention=attention,
+        encoding=encoding,
+        seed=0,
+        protocol=study.protocol,
+        source=source,
+        settings=settings.model_copy(update={"precision": precision}),
+    )
+    kind = torch.device(device).type
+    return Measurement(cell, tokens, kind, why_invalid(cell))
+
+
+def why_invalid(cell: Cell) -> str | None:
+    """Why the pair can't be computed at this length, or None: found by building both."""
+    from lra_bench.attention.base import incompatibility
+    from lra_bench.encodings import encodings
+    from lra_bench.model.classifier import build_attention, geometry_of
+
+    geometry = geometry_of(sized_task(cell.task, cell.settings.length), cell.settings)
+    try:
+        return incompatibility(
+            build_attention(cell.attention, geometry, cell.settings),
+            encodings.create(cell.encoding, geometry),
+        )
+    except InputError as error:
+        return str(error)
+
+
+def sized_task(spec: Spec, length: int) -> Task:
+    """The task as if its inputs had this length; images become grids as square as can be."""
+    from lra_bench.tasks import tasks
+
+    task = tasks.create(spec)
+    task.length = length
+    if task.grid is not None:
+        height = max(h for h in range(1, math.isqrt(length) + 1) if length % h == 0)
+        task.grid = (height, length // height)
+    return task
+
+
+def _source(task: Spec, study: ProfileStudy, tokens: Tokens) -> str:
+    """Where real tokens are from, resolved; random ones are from nowhere."""
+    if tokens == "random":
+        return "none"
+    from lra_bench.data.prepare import choose_source
+    from lra_bench.tasks import tasks
+
+    wanted = study.source
+    if wanted is None:
+        local = study.data_dir is not None
+        wanted = "auto" if local else settings_for(study.protocol, task, study.set).source
+    return choose_source(tasks.create(task), wanted, study.data_dir)
+
+
+def _parsed(registry: Registry[Any], names: Sequence[str]) -> list[Spec]:
+    return list(dict.fromkeys(registry.parse(name) for name in names))

@@ -1,0 +1,205 @@
+"""One measurement, in a process of its own: `python -m lra_bench.profiling.process`.
+
+Reads a request as JSON from standard input and writes the record to the file that it names.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+
+from lra_bench.config import Cell, Settings
+from lra_bench.data.batches import CellData
+from lra_bench.data.store import Manifest
+from lra_bench.measure.allocator import keep_freed_memory
+from lra_bench.measure.environment import environment
+from lra_bench.measure.memory import PeakMemory, is_out_of_memory, stay_within_free_memory
+from lra_bench.measure.speed import speed, train_step
+from lra_bench.measure.throughput import synchronise
+from lra_bench.model.classifier import Classifier, build, count_parameters
+from lra_bench.profiling.plan import Measurement, Tokens, sized_task
+from lra_bench.profiling.tokens import full_rows
+from lra_bench.registry import Spec, load_plugin
+from lra_bench.results.record import Data, Memory, Parameters, Record, Status
+from lra_bench.tasks.base import Task
+from lra_bench.training.device import Precision, choose_device
+from lra_bench.training.loop import Trainer
+from lra_bench.training.random_state import seed_everything
+
+LOG_CHARACTERS = 8000
+# Steps whose peak counts: the optimiser's state exists from the second on.
+MEMORY_STEPS = 2
+# The length at which code and libraries are loaded before the base of memory is taken.
+WARM_UP_LENGTH = 256
+
+
+class Request(BaseModel):
+    """What the parent asks of this process."""
+
+    cell: Cell
+    tokens: Tokens
+    device: str
+    result: Path
+    prepared: Path | None = None
+    plugins: tuple[Path, ...] = ()
+
+    @property
+    def measurement(self) -> Measurement:
+        """As the plan has it."""
+        return Measurement(self.cell, self.tokens, torch.device(self.device).type)
+
+
+class _Setting:
+    """What model, data and trainer of a measurement are made of."""
+
+    def __init__(self, request: Request, device: torch.device) -> None:
+        self.cell, self.device, self.prepared = request.cell, device, request.prepared
+        precision = request.cell.settings.precision
+        self.precision: Precision = "bfloat16" if precision == "bfloat16" else "float32"
+
+    def trainer(self, length: int, batch: int) -> Trainer:
+        """A new model and its training data, at this length and batch."""
+        settings = self.cell.settings.model_copy(update={"length": length, "batch": batch})
+        task = sized_task(self.cell.task, length)
+        seed_everything(self.cell.seed)
+        model = self.model(task, settings)
+        data = full_rows(task, batch, length, self.device, self.prepared)
+        return Trainer(model, data, settings, self.cell.seed, self.precision)
+
+    def model(self, task: Task, settings: Settings) -> Classifier:
+        """The pair's model on the device."""
+        return build(task, settings, self.cell.attention, self.cell.encoding).to(self.device)
+
+
+def measure(request: Request) -> Record:
+    """Memory first, then speed; whatever goes wrong is the record's status."""
+    device = choose_device(request.device)
+    parts: dict[str, Any] = {}
+    started = time.perf_counter()
+    try:
+        if device.type == "cpu":
+            stay_within_free_memory()
+        setting = _Setting(request, device)
+        _load_code(setting)
+        peak = PeakMemory(device)
+        trainer = setting.trainer(request.cell.settings.length, request.cell.settings.batch)
+        parts["parameters"] = _parameters(setting, trainer)
+        parts["data"] = _data(request)
+        batch = _batch(trainer.data)
+        trainer.model.train()
+        for _ in range(MEMORY_STEPS):
+            train_step(trainer, batch)
+        synchronise(device)
+        parts["memory"] = _described(peak.read())
+        keep_freed_memory()
+        parts["throughput"] = speed(trainer, batch)
+        return record_of(request, "done", started, **parts)
+    except Exception as error:
+        log = traceback.format_exc()
+        ran_out = is_out_of_memory(error)
+        reason = (str(error).splitlines() or [""])[0][:500]
+        return record_of(
+            request,
+            "out_of_memory" if ran_out else "failed",
+            started,
+            reason if ran_out else f"{type(error).__name__}: {reason}",
+            log,
+            **parts,
+        )
+
+
+def record_of(
+    request: Request,
+    status: Status,
+    started: float,
+    reason: str | None = None,
+    log: str = "",
+    **parts: Any,
+) -> Record:
+    """The record of a measurement that began at `started` on the performance counter."""
+    settings, device = request.cell.settings, torch.device(request.device)
+    precision: Precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
+    seconds = time.perf_counter() - started
+    return Record(
+        kind="profile",
+        status=status,
+        reason=reason,
+        log=log[-LOG_CHARACTERS:],
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        identity=request.measurement.identity,
+        environment=environment(device, precision, compiled=False),
+        notes=[f"{request.tokens} tokens, none padded; measured in {seconds:.0f} s"],
+        **parts,
+    )
+
+
+def _load_code(setting: _Setting) -> None:
+    """Take one step at a small length, so that code and libraries are loaded, and forget it."""
+    trainer = setting.trainer(min(WARM_UP_LENGTH, setting.cell.settings.length), 1)
+    trainer.model.train()
+    train_step(trainer, _batch(trainer.data))
+    del trainer
+    gc.collect()
+    synchronise(setting.device)
+
+
+def _batch(data: CellData) -> Any:
+    return data.train.gather(torch.arange(len(data.train)).numpy(), trim=False)
+
+
+def _parameters(setting: _Setting, trainer: Trainer) -> Parameters:
+    """The count, and its ratio to the protocol's Transformer with sinusoidal encoding."""
+    settings = trainer.settings
+    with torch.random.fork_rng(devices=[]):
+        task = sized_task(setting.cell.task, settings.length)
+        base = build(task, settings, Spec("softmax"), Spec("sinusoidal"))
+    counts = count_parameters(trainer.model), count_parameters(base)
+    return Parameters(count=counts[0], base=counts[1], ratio=round(counts[0] / counts[1], 4))
+
+
+def _data(request: Request) -> Data | None:
+    """What real tokens are from; random ones are from nowhere."""
+    if request.prepared is None:
+        return None
+    manifest = Manifest.read(request.prepared)
+    sizes = {name: split.examples for name, split in manifest.splits.items()}
+    return Data(
+        dataset=manifest.dataset,
+        source=manifest.source,
+        synthetic=manifest.synthetic,
+        fingerprint=manifest.fingerprint,
+        train=sizes["train"],
+        validation=sizes.get("validation", 0),
+        test=sizes["test"],
+        test_mean_length=manifest.splits["test"].mean,
+    )
+
+
+def _described(memory: Memory | None) -> Memory | None:
+    """The same, saying that the process did nothing else before."""
+    if memory is None:
+        return None
+    return Memory(
+        peak_bytes=memory.peak_bytes,
+        method=f"{memory.method}; fresh process, base after a step of {WARM_UP_LENGTH} tokens",
+    )
+
+
+def main() -> None:
+    """Measure what standard input asks for."""
+    request = Request.model_validate_json(sys.stdin.read())
+    for plugin in request.plugins:
+        load_plugin(plugin)
+    request.result.write_text(measure(request).model_dump_json(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
