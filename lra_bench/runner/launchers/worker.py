@@ -42,7 +42,7 @@ def main(connection: Connection, place: Place, root: str, plugins: tuple[str, ..
 
 
 def _stay_on(cores: tuple[int, ...]) -> None:
-    """Keep to these cores, one thread each. To be called before torch is imported."""
+    """Keep to these cores, a thread each at most. To be called before torch is imported."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     wanted = int(os.environ.get("OMP_NUM_THREADS") or len(cores))

@@ -1,0 +1,70 @@
+"""The program in processes of its own, on a small study that can be stopped and repeated."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lra_bench.results.store import ResultsStore
+
+ROOT = Path(__file__).parents[1]
+
+# One thread, and hardly any time spent on measuring speed.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "COLUMNS": "200",
+    "LRA_BENCH_BLOCK_SECONDS": "0",
+    "LRA_BENCH_CHECKPOINT_SECONDS": "0.001",
+}
+SETTINGS = {
+    "length": 224,
+    "dim": 16,
+    "qkv": 16,
+    "mlp": 16,
+    "batch": 4,
+    "steps": 12,
+    "warmup": 2,
+    "evaluate_every": 4,
+    "train_examples": 40,
+    "validation_examples": 20,
+    "dropout": 0.1,
+    "precision": "float32",
+}
+
+
+def command(output: Path, cache: Path, *more: object, **settings: object) -> list[str]:
+    """`run` of a small study on the easy stand-in for Text, with some settings replaced."""
+    values = [f"{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
+    arguments = ["run", "--protocol", "smoke", "--tasks", "text:difficulty=easy", "--set", *values]
+    arguments += ["--output", str(output), "--cache-dir", str(cache), *map(str, more)]
+    return [sys.executable, str(ROOT / "run_bench.py"), *arguments]
+
+
+def start(arguments: Sequence[str], **more: Any) -> subprocess.Popen[str]:
+    """Start a command whose output is read as text."""
+    environment = {**os.environ, **ENVIRONMENT, **more.pop("environment", {})}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(arguments, cwd=ROOT, env=environment, **{**pipes, **more})
+
+
+def finish(arguments: Sequence[str], **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    process = start(arguments, **more)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def outcomes(output: Path) -> dict[str, dict[str, Any]]:
+    """A store's records by cell, without what was measured: equal for equal cells."""
+    found = {}
+    for record in ResultsStore(output).read():
+        document = record.model_dump()
+        for measured in ("created", "time", "throughput", "memory", "log"):
+            del document[measured]
+        identity = record.identity
+        found[f"{identity.attention} {identity.encoding} {identity.seed}"] = document
+    return found

@@ -1,0 +1,211 @@
+"""The local launcher: the same records, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from lra_bench.cli import main
+from lra_bench.config import Cell
+from lra_bench.errors import InputError
+from lra_bench.results.record import Memory, Record
+from lra_bench.results.store import ResultsStore
+from lra_bench.runner.cell import identity_of
+from lra_bench.runner.launchers import local, memory
+from lra_bench.runner.launchers.worker import Place
+from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.study import Job
+from tests.program import command, finish, outcomes, start
+from tests.small import CPU, small_cell
+
+LOCAL = ("--launcher", "local", "--workers", "2")
+
+DEADLY = '''
+"""Encodings that kill the process they are trained in."""
+
+import os
+import signal
+from pathlib import Path
+
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Encoding
+
+COUNT = Path(__file__).with_suffix(".count")
+
+
+@encodings.register("deadly-once")
+class DeadlyOnce(Encoding):
+    """Kills in the sixth step, once; eight are done before, when speed is measured."""
+
+    steps = 0
+
+    def embed(self, x, codes):
+        type(self).steps += self.training
+        if self.steps == 14 and not COUNT.exists():
+            COUNT.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+
+@encodings.register("deadly")
+class Deadly(Encoding):
+    """Kills at once."""
+
+    def embed(self, x, codes):
+        os.kill(os.getpid(), signal.SIGKILL)
+'''
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def inline(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A store of what this process's own launcher records, in one thread."""
+    output = tmp_path_factory.mktemp("inline") / "results"
+    ended = finish(command(output, cache, "--encodings", "none", "rope"))
+    assert ended.returncode == 0, ended.stderr
+    return output
+
+
+def test_workers_write_the_records_of_an_inline_run(
+    tmp_path: Path, cache: Path, inline: Path
+) -> None:
+    output = tmp_path / "results"
+    plugin = tmp_path / "deadly.py"
+    plugin.write_text(DEADLY)
+    names = ("none", "rope", "deadly-once", "deadly")
+    more = ("--encodings", *names, "--plugin", plugin, *LOCAL)
+    ended = finish(command(output, cache, *more))
+    assert ended.returncode == 1, ended.stderr
+    assert "3 done, 1 failed" in ended.stdout
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.count(f"running plugin file {plugin}") == 1
+    found = outcomes(output)
+    expected = outcomes(inline)
+    assert {name: found[name] for name in expected} == expected
+    # Dead on the way, carried on by another: as `none`, which it is but for its deeds.
+    assert "deadly-once × seed 0: its worker ended by signal SIGKILL; another carries" in (
+        ended.stderr
+    )
+    assert "deadly-once × seed 0: carrying on from step 5" in ended.stderr
+    assert found["linear deadly-once 0"]["accuracy"] == expected["linear none 0"]["accuracy"]
+    assert found["linear deadly 0"]["status"] == "failed"
+    assert found["linear deadly 0"]["reason"] == "its worker ended by signal SIGKILL 3 times"
+    assert not list((output / "checkpoints").iterdir())
+    assert not list((output / "claims").glob("[0-9a-f]*"))
+
+
+@pytest.mark.parametrize("launcher", [(), LOCAL], ids=["inline", "local"])
+def test_ctrl_c_saves_and_the_same_command_carries_on(
+    tmp_path: Path, cache: Path, launcher: tuple[str, ...]
+) -> None:
+    output = tmp_path / "results"
+    arguments = command(output, cache, "--encodings", "rope", *launcher, steps=100_000)
+    process = start(arguments)
+    assert process.stderr is not None
+    while "step 4/" not in (line := process.stderr.readline()):
+        assert line, "ended before its first evaluation"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == "lra-bench: interrupted; the same command carries on"
+    assert "Traceback" not in out + err
+    assert len(list((output / "checkpoints").glob("*/current.pt"))) == 1
+    assert outcomes(output) == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--workers", "2"], "--workers needs --launcher local"),
+        (["--launcher", "local", "--workers", "0"], "at least 1 is needed"),
+    ],
+)
+def test_a_launcher_that_can_not_be_had_is_one_clear_line(
+    more: list[str],
+    expected: str,
+    tmp_path: Path,
+    cache: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(command(tmp_path / "results", cache, *more)[2:]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert len(error.splitlines()) == 1
+
+
+def test_cores_are_dealt_out_in_disjoint_parts() -> None:
+    assert local._dealt([0, 1, 2, 3, 4], 2) == [(0, 1), (2, 3, 4)]
+    assert local._dealt([0, 1], 3) == [(0,), (1,), (0,)]
+    with pytest.raises(InputError, match="at least 1"):
+        local.Local(0, "cpu")
+
+
+def measured(cell: Cell, peak: int) -> Record:
+    return Record(
+        status="done",
+        created="2026-01-01T00:00:00+00:00",
+        identity=identity_of(cell),
+        memory=Memory(peak_bytes=peak, method="test"),
+    )
+
+
+def test_memory_is_estimated_from_records_of_the_like() -> None:
+    needs = memory.Needs([measured(small_cell(encoding="none"), 1000)])
+    needs.learn(measured(small_cell(encoding="learned"), 2000))
+    assert needs.of(small_cell(encoding="rope")) == round(memory.MARGIN * 2000)
+    longer = small_cell(length=640)
+    assert needs.of(longer) == memory.estimate(longer)
+    assert memory.estimate(longer) > 5 * memory.estimate(small_cell(length=64))
+    quadratic = small_cell(attention="softmax", length=640)
+    assert memory.estimate(quadratic) > memory.estimate(longer)
+
+
+def test_a_cell_waits_until_memory_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(local, "resident", lambda pid: 0)
+
+    class Idle(local._Worker):
+        """A worker without a process."""
+
+        def __init__(self, slot: int) -> None:
+            self.slot, self.place, self.device = slot, Place("cpu", (0,)), CPU
+            self.ready, self.task = True, None
+
+        def assign(self, task: local._Task) -> None:
+            self.task = task
+
+        def still_to_take(self) -> int:
+            return 0 if self.task is None else self.task.need
+
+    store = ResultsStore(tmp_path)
+    store.create()
+    jobs = [Job(small_cell(steps=steps), tmp_path) for steps in (1, 2, 3)]
+    pool = local._Pool(local.Local(3, "cpu"), jobs, store, StudyProgress(3, 3))
+    for task, need in zip(pool.waiting, (700, 400, 200), strict=True):
+        task.need = need
+    pool.workers = {slot: Idle(slot) for slot in range(3)}
+    pool._hand_out()
+    # 700 and 200 fit into 1000; 400 waits, and goes out when 700 has ended.
+    running = [one.task and one.task.need for one in pool.workers.values()]
+    assert running == [700, 200, None]
+    assert "waiting for memory" in capsys.readouterr().err
+    pool.workers[0].task = None
+    pool._hand_out()
+    assert [one.task and one.task.need for one in pool.workers.values()] == [400, 200, None]
+
+
+def test_free_memory_is_a_number_of_bytes() -> None:
+    free = memory.free_memory(torch.device("cpu"))
+    assert free > 1 << 20
+    assert memory.resident(1 << 30) == 0
+    assert json.dumps(free)
