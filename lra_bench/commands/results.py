@@ -62,12 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(store: Path, arguments: argparse.Namespace) -> int:
     from lra_bench.results import load
+    from lra_bench.results.query import write_csv
 
     found = load(store)
     if arguments.json:
         print(found.to_json(orient="records", indent=2))
     elif arguments.csv:
-        found.to_csv(sys.stdout, index=False)
+        write_csv(found, sys.stdout)
     else:
         from lra_bench.report.terminal import records_table
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from lra_bench.report.analysis import Analysis
 from lra_bench.report.summary import summarise
 from lra_bench.report.tables.table import Cell, Table
+from lra_bench.report.text import one_line
 
 # Everything that Markdown or the HTML inside it could take for a mark.
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
@@ -16,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", one_line(text))
 
 
 def markdown_table(table: Table) -> str:

@@ -12,7 +12,7 @@ from lra_bench.report.figures import draw_costs, draw_learning_curves, draw_qual
 from lra_bench.report.latex import latex_table
 from lra_bench.report.markdown import markdown_report
 from lra_bench.report.page import render_page
-from lra_bench.results.query import frame
+from lra_bench.results.query import frame, write_csv
 
 PAGE = "report.html"
 
@@ -88,7 +88,7 @@ def _write(study: Study, directory: Path) -> Written:
         files.append(directory / "tables" / f"{table.slug}.tex")
         files[-1].write_text(latex_table(table), encoding="utf-8")
     csv = directory / "results.csv"
-    frame(study.records + study.profiles).to_csv(csv, index=False)
+    write_csv(frame(study.records + study.profiles), csv)
     document = directory / "report.md"
     document.write_text(markdown_report(analysis, figures, directory), encoding="utf-8")
     html = _replace(directory / PAGE, render_page(analysis))
