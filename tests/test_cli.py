@@ -216,7 +216,10 @@ def test_a_failing_cell_leaves_the_others_and_can_be_retried(tmp_path: Path, cac
     record = load(output).set_index("encoding").loc["failing"]
     assert record["reason"] == "RuntimeError: the plugin's own mistake"
 
-    assert tiny_run(output, cache, *arguments).returncode == 0
+    second = tiny_run(output, cache, *arguments)
+    assert second.returncode == 1
+    assert "nothing left to do: 1 done, 1 failed" in second.stdout
+    assert "--retry trains again the 1 cell that did not end well" in second.stdout
     path.write_text(FAILING.replace('raise RuntimeError("the plugin\'s own mistake")', "return x"))
     again = tiny_run(output, cache, *arguments, "--retry")
     assert again.returncode == 0, again.stderr

@@ -20,8 +20,8 @@ from lra_bench.profiling.process import Request, record_of
 from lra_bench.report import text
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
+from lra_bench.runner.preparation import prepare_set
 from lra_bench.runner.progress import StudyProgress
-from lra_bench.runner.study import prepare_all
 
 # Large buffers come from the system and go back to it at once, so that the peak of the resident
 # size is the peak of what is in use; pages of 2 MiB as in training.
@@ -84,7 +84,7 @@ def prepare_real(study: ProfileStudy, planned: Sequence[Measurement], cache: Pat
         return None
     settings = settings_for(study.protocol, real.task, study.set)
     cell = Cell(**{**dict(real), "settings": settings})
-    return next(iter(prepare_all([cell], study, cache).values()))
+    return prepare_set(cell, study, cache)
 
 
 def measure_apart(request: Request, limit: float) -> Record:

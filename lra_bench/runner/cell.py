@@ -59,6 +59,16 @@ def identity_of(cell: Cell) -> Identity:
     )
 
 
+def failed_record(cell: Cell, reason: str) -> Record:
+    """The record of a cell that never got to run."""
+    return Record(
+        status="failed",
+        reason=reason,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        identity=identity_of(cell),
+    )
+
+
 @dataclass
 class _Run:
     """What is known of a cell so far; a record can be made of it at any moment."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,23 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from tqdm import tqdm
 
 from lra_bench.config import Cell, Study
-from lra_bench.data.prepare import prepare
 from lra_bench.errors import InputError
-from lra_bench.results import files
 from lra_bench.results.claims import Claim, ClaimLostError
+from lra_bench.results.plan_file import add_cells
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
-from lra_bench.runner.cell import checkpoint_of, identity_of, run_cell
+from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of, run_cell
+from lra_bench.runner.keeping import keep
 from lra_bench.runner.plan import PlannedCell
+from lra_bench.runner.preparation import PreparedSets, prepare_all
 from lra_bench.runner.progress import StudyProgress
-from lra_bench.tasks.base import Request
 from lra_bench.training.loop import Progress
 
 if TYPE_CHECKING:
     from lra_bench.runner.launchers.base import Launcher
+
+_log = logging.getLogger(__name__)
 
 # How often a worker with nothing else to do looks at the cells that others hold.
 POLL_SECONDS = 2.0
@@ -75,30 +77,54 @@ def open_study(
 ) -> list[Job]:
     """Write the plan, prepare the data, and return the cells that are left to train."""
     store.create()
-    write_plan(store, planned)
+    add_cells(store, [one.summary() for one in planned])
     cells = [one.cell for one in planned if one.valid]
     if retry:
         set_aside_failed(store, cells)
     left = [cell for cell in cells if not store.has(identity_of(cell))]
-    prepared = prepare_all(left, study, cache)
-    return [Job(cell, prepared[_data_key(cell)], tuple(loggers)) for cell in left]
+    sets = prepare_all(left, study, cache)
+    spoilt = [cell for cell in left if sets.of(cell) is None]
+    _record_spoilt(spoilt, sets, store)
+    return [
+        Job(cell, prepared, tuple(loggers))
+        for cell in left
+        if (prepared := sets.of(cell)) is not None
+    ]
 
 
-def write_plan(store: ResultsStore, planned: Iterable[PlannedCell]) -> None:
-    """Add the study's cells, invalid ones with their reasons, to the store's study.json."""
-    path = store.root / "study.json"
-    with store.claims.wait("study"):
-        cells = {cell["hash"]: cell for cell in _planned_before(path)}
-        cells.update({one.cell.hash: one.summary() for one in planned})
-        text = json.dumps({"cells": list(cells.values())}, indent=1) + "\n"
-        files.replace(path, text.encode())
+def standing(store: ResultsStore, planned: Iterable[PlannedCell]) -> Counter[str]:
+    """How many valid cells of a plan have a record of each status; a warning on unreadable ones."""
+    found: Counter[str] = Counter()
+    for identity in (identity_of(one.cell) for one in planned if one.valid):
+        if not store.has(identity):
+            found["left"] += 1
+            continue
+        try:
+            found[read_record(store.path(identity)).status] += 1
+        except InputError as error:
+            _log.warning("%s; `lra-bench results doctor %s` helps", error, store.root)
+            found["unreadable"] += 1
+    return found
+
+
+def _record_spoilt(cells: Iterable[Cell], sets: PreparedSets, store: ResultsStore) -> None:
+    """Cells without data have failed: their records say why."""
+    reasons: Counter[str] = Counter()
+    for cell in cells:
+        reason = f"no data: {sets.problem(cell)}"
+        reasons[reason] += store.add(failed_record(cell, reason))
+    for reason, count in reasons.items():
+        _log.warning(
+            "%s; recorded as failed: %s", reason, "1 cell" if count == 1 else f"{count} cells"
+        )
 
 
 def set_aside_failed(store: ResultsStore, cells: Iterable[Cell]) -> None:
     """Move the records that are not `done` out of the way of another try."""
     for identity in map(identity_of, cells):
-        if store.has(identity) and read_record(store.path(identity)).status != "done":
-            store.set_aside(identity)
+        with contextlib.suppress(InputError):
+            if store.has(identity) and read_record(store.path(identity)).status != "done":
+                store.set_aside(identity)
 
 
 def run_jobs(
@@ -170,34 +196,11 @@ def run_claimed(
         except ClaimLostError as error:
             progress.say(str(error))
             return None
-        stands = store.add(record)
+        stands = keep(record, store, progress.say)
         checkpoint_of(cell, store).remove()
         if not stands:
             progress.say("another worker's record of this cell was first and stands")
         return record if stands else None
-
-
-def prepare_all(cells: list[Cell], study: Study, cache: Path) -> dict[tuple[str, ...], Path]:
-    """Prepare the data of all cells, each set once."""
-    prepared: dict[tuple[str, ...], Path] = {}
-    for cell in cells:
-        key = _data_key(cell)
-        if key in prepared:
-            continue
-        with tqdm(desc=f"data of {cell.task}", unit="example", leave=False, disable=None) as bar:
-
-            def progress(done: int, total: int, bar: tqdm = bar) -> None:
-                bar.total = total or None
-                bar.update(done - bar.n)
-
-            request = Request(
-                data_dir=study.data_dir,
-                limit=cell.settings.train_examples,
-                length=cell.settings.length,
-                progress=progress,
-            )
-            prepared[key] = prepare(cell.task, cell.source, cache, request)
-    return prepared
 
 
 def summary(record: Record) -> str:
@@ -227,22 +230,3 @@ def _who_holds(jobs: list[Job], store: ResultsStore) -> str:
     names = sorted(str(holder) for holder in holders if holder is not None)
     cells = "a cell" if len(jobs) == 1 else f"{len(jobs)} cells"
     return f"waiting for {cells} held by other workers: {', '.join(names)}"
-
-
-def _planned_before(path: Path) -> list[dict[str, object]]:
-    """Cells of an earlier plan in this store. Raises InputError where it can't be read."""
-    if not path.exists():
-        return []
-    try:
-        cells = json.loads(path.read_bytes())["cells"]
-        return [{**cell, "hash": str(cell["hash"])} for cell in cells]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: not a readable plan ({type(error).__name__}: {error}); delete it, and a "
-            "new one is written"
-        ) from None
-
-
-def _data_key(cell: Cell) -> tuple[str, ...]:
-    settings = cell.settings
-    return (str(cell.task), cell.source, str(settings.train_examples), str(settings.length))

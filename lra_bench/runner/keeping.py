@@ -1,0 +1,51 @@
+"""Write a record whatever happens to the disk: try again, then keep it elsewhere and say where."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+
+from lra_bench.results.record import Record
+from lra_bench.results.store import ResultsStore
+
+# A full disk may be cleared, a file server may come back: two minutes in all.
+PAUSES = (1.0, 4.0, 15.0, 40.0, 60.0)
+
+
+class RecordKeptElsewhereError(OSError):
+    """The store can't be written; the record is in a store of its own, which the message names."""
+
+
+def keep(record: Record, store: ResultsStore, say: Callable[[str], None]) -> bool:
+    """Add a record to its store; False where the cell has one already.
+
+    Raises RecordKeptElsewhereError where that can't be done even after a while.
+    """
+    for pause in PAUSES:
+        try:
+            return store.add(record)
+        except OSError as error:
+            say(f"the record can't be written ({error}); trying again in {pause:.0f} s")
+            time.sleep(pause)
+    try:
+        return store.add(record)
+    except OSError as error:
+        raise RecordKeptElsewhereError(_keep_elsewhere(record, store, error)) from error
+
+
+def _keep_elsewhere(record: Record, store: ResultsStore, error: OSError) -> str:
+    """Write it to the directory of temporary files, and say how to bring it in."""
+    try:
+        other = ResultsStore(tempfile.mkdtemp(prefix="lra-bench-kept-"))
+        other.create()
+        other.add(record)
+    except Exception as second:
+        return (
+            f"the record can't be written ({error}), nor kept elsewhere ({second}); the same "
+            f"command trains the cell again from its checkpoint"
+        )
+    return (
+        f"the record can't be written ({error}); it is kept in {other.root}: once there is room, "
+        f"`lra-bench results merge {other.root} --into {store.root}`"
+    )

@@ -1,0 +1,77 @@
+"""Prepare the data of a study's cells, each set once; what fails spoils its own cells only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lra_bench.config import Cell, Study
+from lra_bench.data.prepare import prepare
+from lra_bench.errors import InputError
+from lra_bench.tasks.base import Request
+
+Key = tuple[str, ...]
+
+
+@dataclass
+class PreparedSets:
+    """The prepared sets of a study's cells, and why others could not be prepared."""
+
+    directories: dict[Key, Path] = field(default_factory=dict)
+    problems: dict[Key, str] = field(default_factory=dict)
+
+    def of(self, cell: Cell) -> Path | None:
+        """Directory of the set that a cell is trained on; None where it could not be prepared."""
+        return self.directories.get(_key(cell))
+
+    def problem(self, cell: Cell) -> str:
+        """Why there is no set for this cell."""
+        return self.problems[_key(cell)]
+
+
+def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSets:
+    """Prepare the data of all cells.
+
+    Raises InputError where there are cells and not one's data can be prepared.
+    """
+    sets = PreparedSets()
+    for cell in cells:
+        key = _key(cell)
+        if key in sets.directories or key in sets.problems:
+            continue
+        try:
+            sets.directories[key] = prepare_set(cell, study, cache)
+        except InputError as error:
+            sets.problems[key] = str(error)
+        except Exception as error:
+            sets.problems[key] = f"{cell.task}: {type(error).__name__}: {error}"
+    if sets.problems and not sets.directories:
+        first, *others = sets.problems.values()
+        more = f" (and {len(others)} other sets can't be prepared)" if others else ""
+        raise InputError(first + more)
+    return sets
+
+
+def prepare_set(cell: Cell, study: Study, cache: Path) -> Path:
+    """Prepare the data of one cell, with a bar; return its directory. Raises InputError."""
+    with tqdm(desc=f"data of {cell.task}", unit="example", leave=False, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total or None
+            bar.update(done - bar.n)
+
+        request = Request(
+            data_dir=study.data_dir,
+            limit=cell.settings.train_examples,
+            length=cell.settings.length,
+            progress=progress,
+        )
+        return prepare(cell.task, cell.source, cache, request)
+
+
+def _key(cell: Cell) -> Key:
+    settings = cell.settings
+    return (str(cell.task), cell.source, str(settings.train_examples), str(settings.length))
