@@ -19,10 +19,15 @@ from lra_bench.report.statistics import (
     holm,
     mean_draws,
     mean_interval,
+    pairwise_p_values,
     pareto_front,
     probability_of_improvement,
     proportion_interval,
+    quantile_interval,
+    rank_intervals,
 )
+
+Z4 = 4 * np.sqrt(0.05 * 0.95)  # four standard errors of a coverage of 95 %, of one trial
 
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 10), (7, 10), (10, 10), (1640, 2000)])
@@ -98,6 +103,7 @@ def test_difference_over_seeds_is_welchs() -> None:
     theirs = stats.ttest_ind(first, second, equal_var=False)
     assert ours.p_value == pytest.approx(theirs.pvalue)
     assert ours.interval.low == pytest.approx(theirs.confidence_interval().low)
+    assert ours.interval.high == pytest.approx(theirs.confidence_interval().high)
     assert ours.mean == pytest.approx(np.mean(first) - np.mean(second))
 
 
@@ -112,6 +118,9 @@ def test_runs_that_never_vary_compare_by_the_test_set() -> None:
     same = difference(Sample((0.5, 0.5, 0.5), 2000), Sample((0.5, 0.5, 0.5), 2000))
     assert same.p_value == pytest.approx(1.0)
     assert same.interval.low < 0 < same.interval.high
+    # The deviation of three equal numbers is not always zero in floating point.
+    apart = difference(Sample((0.003,) * 3, 500), Sample((0.0035,) * 3, 500))
+    assert apart.p_value > 0.5
 
 
 def test_probability_of_improvement_by_hand() -> None:
@@ -232,6 +241,133 @@ def test_average_ranks_by_hand() -> None:
     """Three methods, two tasks; the first two tie on the second task."""
     means = np.array([[0.9, 0.5], [0.8, 0.5], [0.7, 0.1]])[..., None]
     assert average_ranks(means)[:, 0].tolist() == [1.25, 1.75, 3.0]
+
+
+def test_rank_intervals_by_hand() -> None:
+    """Clearly apart on the first task, level on the second."""
+    apart = [Sample((0.9,), 2000), Sample((0.5,), 2000)]
+    level = [Sample((0.5,), 2000), Sample((0.5,), 2000)]
+    first, second = rank_intervals(list(zip(apart, level, strict=True)))
+    assert (first.low, first.high) == (1.0, 1.5)
+    assert (second.low, second.high) == (1.5, 2.0)
+    assert rank_intervals([]) == []
+
+
+def test_pairwise_p_values_are_those_of_each_pair() -> None:
+    rng = np.random.default_rng(5)
+    samples = [Sample(tuple(rng.normal(0.5, 0.01, n)), 500) for n in (1, 2, 3, 5)]
+    samples += [Sample((0.5, 0.5), 500), Sample((0.52, 0.52, 0.52), 700), Sample((1.0,), 10)]
+    found = pairwise_p_values(samples)
+    for a, first in enumerate(samples):
+        for b, second in enumerate(samples):
+            assert found[a, b] == pytest.approx(difference(first, second).p_value, abs=1e-12)
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 8])
+@pytest.mark.parametrize("gap", [0.0, 0.005, 0.03])
+def test_rank_intervals_cover_the_truth(seeds: int, gap: float) -> None:
+    rng = np.random.default_rng(seeds)
+    methods, tasks, trials = 4, 3, 100
+    truths = 0.5 + gap * np.arange(methods)
+    ranks = stats.rankdata(-truths)
+    covered = []
+    for _ in range(trials):
+        found = rank_intervals([[draw(rng, p, seeds) for _ in range(tasks)] for p in truths])
+        covered.append([i.low <= r <= i.high for i, r in zip(found, ranks, strict=True)])
+    assert np.mean(covered) > 0.95 - Z4 / np.sqrt(trials)
+
+
+def draw(rng: np.random.Generator, truth: float, seeds: int, total: int = 2000) -> Sample:
+    """Runs whose accuracy is the truth but for the test set (one seed) or the seeds (several)."""
+    if seeds == 1:
+        return Sample((rng.binomial(total, truth) / total,), total)
+    return Sample(tuple(rng.normal(truth, 0.01, seeds)), total)
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 8, 12])
+def test_interval_of_a_mean_over_tasks_covers_the_truth(seeds: int) -> None:
+    rng = np.random.default_rng(seeds)
+    truths, trials = (0.2, 0.4, 0.5, 0.7, 0.9), 250
+    covered = []
+    for _ in range(trials):
+        draws = [mean_draws(draw(rng, truth, seeds), 1000, rng) for truth in truths]
+        found = quantile_interval(np.mean(draws, axis=0), "")
+        covered.append(found.low <= np.mean(truths) <= found.high)
+    assert np.mean(covered) > 0.95 - Z4 / np.sqrt(trials)
+
+
+@pytest.mark.parametrize(("p", "q"), [(0.6, 0.6), (0.6, 0.55), (0.95, 0.97)])
+def test_newcombes_interval_covers_and_its_test_keeps_its_size(p: float, q: float) -> None:
+    rng = np.random.default_rng(int(1000 * (p + q)))
+    trials = 600
+    found = [
+        difference(
+            Sample((rng.binomial(500, p) / 500,), 500), Sample((rng.binomial(400, q) / 400,), 400)
+        )
+        for _ in range(trials)
+    ]
+    covered = np.mean([d.interval.low <= p - q <= d.interval.high for d in found])
+    assert abs(covered - 0.95) < Z4 / np.sqrt(trials)
+    if p == q:
+        assert np.mean([d.p_value < 0.05 for d in found]) < 0.05 + Z4 / np.sqrt(trials)
+
+
+def test_welchs_interval_covers_where_spreads_differ() -> None:
+    rng = np.random.default_rng(11)
+    trials = 400
+    covered = []
+    for _ in range(trials):
+        a, b = rng.normal(0.6, 0.02, 3), rng.normal(0.57, 0.005, 6)
+        found = difference(Sample(tuple(a), 2000), Sample(tuple(b), 2000)).interval
+        covered.append(found.low <= 0.03 <= found.high)
+    assert np.mean(covered) > 0.95 - Z4 / np.sqrt(trials)
+
+
+def test_improvement_interval_covers_where_tasks_differ() -> None:
+    rng = np.random.default_rng(23)
+    shifts, trials = (-1.0, 0.0, 0.5, 1.0, 3.0), 300
+    truth = np.mean(stats.norm.cdf(np.array(shifts) / np.sqrt(2)))
+    covered = []
+    for _ in range(trials):
+        found = probability_of_improvement(
+            {str(task): rng.normal(shift, 1, 3).tolist() for task, shift in enumerate(shifts)},
+            {str(task): rng.normal(0, 1, 3).tolist() for task, _ in enumerate(shifts)},
+        )
+        assert found is not None
+        covered.append(found.interval.low <= truth <= found.interval.high)
+    assert np.mean(covered) > 0.95 - Z4 / np.sqrt(trials)
+
+
+def test_holm_keeps_the_family_wise_error_rate() -> None:
+    """Twenty true hypotheses: at least one is rejected in no more than 5 % of families."""
+    rng = np.random.default_rng(2)
+    families = rng.uniform(size=(1500, 20))
+    rejected = np.mean([min(holm(family.tolist())) < 0.05 for family in families])
+    assert abs(rejected - 0.05) < Z4 / np.sqrt(len(families))
+
+
+def test_odds_of_the_front_are_those_in_closed_form() -> None:
+    """A slower method is on the front where its accuracy is higher: Φ(gap / standard error)."""
+    rng = np.random.default_rng(4)
+    slow, fast = Sample((0.61,), 5000), Sample((0.60,), 5000)
+    quality = np.array([mean_draws(sample, 40_000, rng) for sample in (slow, fast)])
+    speed = np.array([[100.0], [200.0]]).repeat(40_000, axis=1)
+    odds = pareto_front(speed, quality).mean(axis=1)
+    error = np.sqrt(0.61 * 0.39 / 5000 + 0.60 * 0.40 / 5000)
+    assert odds[0] == pytest.approx(stats.norm.cdf(0.01 / error), abs=0.01)
+    assert odds[1] == 1.0
+
+
+def test_interval_of_an_exponent_covers_the_truth() -> None:
+    rng = np.random.default_rng(3)
+    lengths, trials = (1024, 2048, 4096, 8192, 16384), 400
+    covered = []
+    for _ in range(trials):
+        law = fit_power_law(lengths, [1e-6 * n**1.2 * np.exp(rng.normal(0, 0.05)) for n in lengths])
+        assert law is not None
+        assert law.interval is not None
+        covered.append(law.interval.low <= 1.2 <= law.interval.high)
+    assert abs(np.mean(covered) - 0.95) < Z4 / np.sqrt(trials)
 
 
 @given(

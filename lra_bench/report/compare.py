@@ -8,13 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-from scipy import stats
-
 from lra_bench.report import text
 from lra_bench.report.comparison import ALPHA
 from lra_bench.report.entries import Entry, Study
-from lra_bench.report.statistics import LEVEL, difference, holm
+from lra_bench.report.statistics import Sample, difference, holm, welch
 from lra_bench.report.tables.table import Cell, Table, label
 
 _Key = tuple[str, bool, str, str, str, str, str, str]
@@ -164,11 +161,11 @@ def _ratio_noise(before: list[tuple[float, float]], after: list[tuple[float, flo
     blocks = math.hypot(*(max(spread for _, spread in side) / 2 for side in (before, after)))
     if min(len(before), len(after)) < 2:
         return blocks
-    logs = [np.log([value for value, _ in side]) for side in (before, after)]
-    if all(np.ptp(side) == 0 for side in logs):
+    logs = [Sample(tuple(math.log(value) for value, _ in side), 1) for side in (before, after)]
+    if not any(side.deviation for side in logs):
         return blocks
-    interval = stats.ttest_ind(*logs, equal_var=False).confidence_interval(LEVEL)
-    return max(blocks, float(interval.high - interval.low) / 2)
+    interval = welch(*logs).interval
+    return max(blocks, (interval.high - interval.low) / 2)
 
 
 def _verdict(sign: float, beyond: bool) -> str:

@@ -16,6 +16,7 @@ from lra_bench.report.statistics import (
     mean_draws,
     pareto_front,
     quantile_interval,
+    rank_intervals,
 )
 from lra_bench.report.text import one_line, shorten
 
@@ -152,7 +153,12 @@ def standings(setting: Setting) -> list[Standing]:
     draws = _accuracy_draws([rows[method] for method in averaged])
     observed = np.array([[_mean(entry) for entry in rows[method]] for method in averaged])
     ranks = average_ranks(observed[..., None])[:, 0] if averaged else np.empty(0)
-    rank_draws = average_ranks(draws) if averaged else np.empty((0, DRAWS))
+    rank_bounds = rank_intervals(
+        [
+            [entry.sample for entry in rows[method] if entry.sample is not None]
+            for method in averaged
+        ]
+    )
     found = []
     for method, row in rows.items():
         at = averaged.index(method) if method in averaged else None
@@ -166,9 +172,7 @@ def standings(setting: Setting) -> list[Standing]:
                 if at is None
                 else quantile_interval(draws[at].mean(axis=0), "redrawn per task"),
                 rank=None if at is None else float(ranks[at]),
-                rank_interval=None
-                if at is None
-                else quantile_interval(rank_draws[at], "redrawn per task"),
+                rank_interval=None if at is None else rank_bounds[at],
                 speed=_geometric_mean([entry.speed for entry in row]),
                 memory=_largest([entry.memory for entry in row]),
                 runs=min(len(entry.runs) for entry in row),

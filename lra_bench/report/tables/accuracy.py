@@ -167,7 +167,10 @@ def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence
 def _average_notes(setting: Setting) -> list[str]:
     if why := no_average(setting):
         return [f"No average over tasks: {why}."]
-    notes = ["Rank: mean over tasks among the methods that have them all."]
+    notes = [
+        "Rank: mean over tasks among the methods that have them all; brackets: the ranks that "
+        "pairwise tests leave open, at 95 %."
+    ]
     if reasons := not_lra_average(setting):
         notes.insert(0, f"Not the LRA average: {'; '.join(reasons)}.")
     return notes
