@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 HELP = "measure speed and memory of attentions and encodings by length"
 
 LIMIT_SECONDS = 900.0
+STEPS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lengths", nargs="+", type=int, metavar="N", help="tokens (1024 2048 3072 4096)"
     )
     parser.add_argument("--batch", type=int, help="examples in a step, at every length (8)")
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="where the time of real training steps goes, at the protocol's length and batch",
+    )
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"that --trace times ({STEPS})")
     parser.add_argument("--task", help="whose tokens and heads (text)")
     parser.add_argument("--protocol", help="whose model: small, lra, …, or a YAML file")
     parser.add_argument(
@@ -63,10 +70,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         _print_plan(planned, store)
         return 0
-    from lra_bench.profiling.study import run_profile
+    from lra_bench.profiling.study import run_profile, run_traces
 
     cache = arguments.cache_dir or cache_directory()
-    outcome = run_profile(study, planned, store, cache, device, arguments.limit, arguments.retry)
+    limit = arguments.limit
+    if arguments.trace:
+        steps = arguments.steps
+        return _print_traces(run_traces(study, planned, store, cache, device, limit, steps))
+    outcome = run_profile(study, planned, store, cache, device, limit, arguments.retry)
     _print_tables(planned, store)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.items()))
     print(f"{counts or 'nothing left to measure'}; records in {store.root}")
@@ -92,7 +103,10 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(arguments, name) for name in names}
     if arguments.set:
         given["set"] = settings_of(arguments.set)
-    return {name: value for name, value in given.items() if value is not None}
+    values = {name: value for name, value in given.items() if value is not None}
+    if arguments.trace:
+        return {"lengths": None, "batch": None, "tokens": ("real",), **values}
+    return values
 
 
 def _print_invalid(planned: list[Measurement]) -> None:
@@ -108,6 +122,16 @@ def _print_plan(planned: list[Measurement], store: ResultsStore) -> None:
     for one in valid:
         print(f"{'done' if one in done else 'to do':8} {one}")
     print(f"{len(planned)} measurements: {len(valid)} valid, {len(done)} done")
+
+
+def _print_traces(traces: dict[Path, str | None]) -> int:
+    """The tables of phases; 1 where one is missing."""
+    for path, problem in traces.items():
+        table = path / "phases.md"
+        print(f"{path}: {problem}" if problem else table.read_text(encoding="utf-8"))
+    if traces:
+        print(f"traces for chrome://tracing or ui.perfetto.dev in {next(iter(traces)).parent}")
+    return int(any(traces.values()))
 
 
 def _print_tables(planned: list[Measurement], store: ResultsStore) -> None:

@@ -21,15 +21,15 @@ Tokens = Literal["random", "real"]
 
 
 class ProfileStudy(Study):
-    """Which pairs to measure, at which lengths, on which tokens, on what kind of device."""
+    """Which pairs to measure, at which lengths and batch (None: the protocol's), on what tokens."""
 
     attentions: tuple[str, ...] = ("softmax", "linear")
     encodings: tuple[str, ...] = ("none",)
     task: str = "text"
-    lengths: tuple[int, ...] = (1024, 2048, 3072, 4096)
-    batch: int = Field(8, ge=1)
+    lengths: tuple[int, ...] | None = (1024, 2048, 3072, 4096)
+    batch: int | None = Field(8, ge=1)
     tokens: tuple[Tokens, ...] = ("random",)
-    protocol: str = "small"
+    protocol: str = Field("small", description="name of a protocol or path of a YAML file")
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,15 @@ def plan(study: ProfileStudy, device: str) -> list[Measurement]:
         for attention in _parsed(attentions, study.attentions)
         for encoding in _parsed(encodings, study.encodings)
     ]
-    for length in study.lengths:
+    own = settings_for(study.protocol, task, study.set)
+    lengths = (own.length,) if study.lengths is None else study.lengths
+    for length in lengths:
         if not 16 <= length <= 1 << 20:
             raise InputError(f"--lengths {length}: lengths from 16 to {1 << 20} can be measured")
     sources = {tokens: _source(task, study, tokens) for tokens in study.tokens}
     return [
         _measurement(study, task, *pair, length, tokens, sources[tokens], device)
-        for length in sorted(set(study.lengths))
+        for length in sorted(set(lengths))
         for tokens in dict.fromkeys(study.tokens)
         for pair in pairs
     ]
@@ -119,7 +121,9 @@ def _measurement(
 
     from lra_bench.training.device import choose_precision
 
-    fixed = {"length": length, "batch": study.batch, "accumulate": 1}
+    fixed: dict[str, Any] = {"length": length}
+    if study.batch is not None:
+        fixed |= {"batch": study.batch, "accumulate": 1}
     settings = settings_for(study.protocol, task, {**study.set, **fixed})
     precision = choose_precision(settings, torch.device(device))
     cell = Cell(

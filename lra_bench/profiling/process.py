@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from lra_bench.config import Cell, Settings
 from lra_bench.data.batches import CellData
@@ -50,6 +50,8 @@ class Request(BaseModel):
     result: Path
     prepared: Path | None = None
     plugins: tuple[Path, ...] = ()
+    trace: Path | None = Field(None, description="write a trace into this directory instead")
+    steps: int = Field(1, description="that a trace times")
 
     @property
     def measurement(self) -> Measurement:
@@ -194,10 +196,16 @@ def _described(memory: Memory | None) -> Memory | None:
 
 
 def main() -> None:
-    """Measure what standard input asks for."""
+    """Measure or trace what standard input asks for."""
     request = Request.model_validate_json(sys.stdin.read())
     for plugin in request.plugins:
         load_plugin(plugin)
+    if request.trace is not None:
+        from lra_bench.profiling.trace import trace
+
+        one = request.measurement
+        trace(one, request.device, request.prepared, request.trace, request.steps)
+        return
     request.result.write_text(measure(request).model_dump_json(), encoding="utf-8")
 
 

@@ -17,6 +17,7 @@ import torch
 from lra_bench.config import Cell
 from lra_bench.profiling.plan import Measurement, ProfileStudy
 from lra_bench.profiling.process import Request, record_of
+from lra_bench.profiling.trace import trace_directory
 from lra_bench.report import text
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
@@ -93,21 +94,58 @@ def measure_apart(request: Request, limit: float) -> Record:
     with tempfile.TemporaryDirectory(prefix="lra-bench-profile-") as directory:
         asked = request.model_copy(update={"result": Path(directory) / "record.json"})
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", "lra_bench.profiling.process"],
-                input=asked.model_dump_json(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=limit,
-                env=os.environ | _ENVIRONMENT,
-                check=False,
-            )
+            done = _run_apart(asked, limit)
         except subprocess.TimeoutExpired:
             return record_of(request, "failed", started, f"stopped after {limit:.0f} s (--limit)")
         if done.returncode == 0 and asked.result.exists():
             return read_record(asked.result)
         return _of_the_dead(request, started, done.returncode, done.stdout)
+
+
+def run_traces(
+    study: ProfileStudy,
+    planned: Sequence[Measurement],
+    store: ResultsStore,
+    cache: Path,
+    device: torch.device,
+    limit: float,
+    steps: int,
+) -> dict[Path, str | None]:
+    """Trace every valid one that has no trace yet, each in a fresh process.
+
+    Returns the directories of all of them, and why there is no trace where there is none.
+    """
+    store.create()
+    wanted = [(one, trace_directory(store.root, one.identity)) for one in planned if not one.reason]
+    todo = [(one, path) for one, path in wanted if not (path / "phases.json").exists()]
+    prepared = prepare_real(study, [one for one, _ in todo], cache)
+    outcome: dict[Path, str | None] = {path: None for _, path in wanted}
+    with StudyProgress(len(todo)) as progress:
+        for one, path in todo:
+            progress.start(str(one))
+            request = request_of(one, study, prepared, device)
+            asked = request.model_copy(update={"trace": path, "steps": steps})
+            try:
+                done = _run_apart(asked, limit)
+                lines = done.stdout.strip().splitlines() or ["it said nothing"]
+                outcome[path] = lines[-1][:500] if done.returncode else None
+            except subprocess.TimeoutExpired:
+                outcome[path] = f"stopped after {limit:.0f} s (--limit)"
+            progress.finish(f"{one}: {outcome[path] or path}")
+    return outcome
+
+
+def _run_apart(request: Request, limit: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lra_bench.profiling.process"],
+        input=request.model_dump_json(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=limit,
+        env=os.environ | _ENVIRONMENT,
+        check=False,
+    )
 
 
 def _of_the_dead(request: Request, started: float, code: int, log: str) -> Record:
