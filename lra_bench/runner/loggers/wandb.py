@@ -31,7 +31,7 @@ class WandB(Logger):
             group=f"{cell.task} {cell.attention}",
             job_type=str(cell.encoding),
             config=cell.config,
-            dir=str(directory),
+            dir=str(directory.parent),  # the package itself adds `wandb`
             settings=wandb.Settings(silent=True),
         )
 
