@@ -1,0 +1,168 @@
+"""SIGKILL at random moments: what ends in the store is what an undisturbed run puts there.
+
+The seed of the moments is printed; LRA_BENCH_FAULT_SEED sets it, LRA_BENCH_KILLS their number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.program import command, outcomes, start
+
+pytestmark = pytest.mark.faults
+
+KILLS = int(os.environ.get("LRA_BENCH_KILLS", "60"))
+# Draws of every kind: dropout, stochastic codes, redrawn features, two seeds.
+MATRIX = (
+    *("--attention", "linear", "performer:number=16"),
+    *("--encodings", "rope", "spe-sine:realisations=8,sines=2"),
+    *("--seeds", 0, 1),
+)
+Outcomes = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def dice(capsys: pytest.CaptureFixture[str]) -> random.Random:
+    seed = int(os.environ.get("LRA_BENCH_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
+    with capsys.disabled():
+        print(f"\nLRA_BENCH_FAULT_SEED={seed}")
+    return random.Random(seed)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What an undisturbed run records, and the seconds it takes to its first cell and in all."""
+
+    outcomes: Outcomes
+    first_cell: float
+    seconds: float
+
+    def moment(self, dice: random.Random) -> float:
+        """When to kill: while cells run, mostly, and not so late that few kills hit a study."""
+        if dice.random() < 0.1:
+            return dice.uniform(0, self.seconds)
+        last = self.first_cell + 0.3 * (self.seconds - self.first_cell)
+        return dice.uniform(0.9 * self.first_cell, last)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    directory = tmp_path_factory.mktemp("whole")
+    began = time.monotonic()
+    process = start(command(directory / "results", directory / "cache", *MATRIX))
+    assert process.stderr is not None
+    process.stderr.readline()
+    first_cell = time.monotonic() - began
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    found = outcomes(directory / "results")
+    assert len(found) == 8
+    assert {one["status"] for one in found.values()} == {"done"}
+    return Whole(found, first_cell, time.monotonic() - began)
+
+
+def where(directory: Path, errors: str) -> str:
+    """In which part of its work a process was when it was killed, by what it left."""
+    if not any((directory / "cache").glob("*/manifest.json")):
+        return "preparing" if (directory / "cache").exists() else "starting"
+    lines = errors.splitlines()
+    if not lines:
+        return "starting"
+    if "test accuracy" in lines[-1]:
+        return "after a record"
+    return "training or evaluating" if "step" in lines[-1] else "beginning a cell"
+
+
+def wait_for(directory: Path, process: subprocess.Popen[str], dice: random.Random) -> None:
+    """Until a moment within preparation, beside a checkpoint's or a record's writing."""
+    pattern = dice.choice(["cache/*", "results/checkpoints/*/staging*", "results/records/.*"])
+    while process.poll() is None and not any(directory.glob(pattern)):
+        time.sleep(0.0005)
+    time.sleep(dice.uniform(0, 0.02))
+
+
+def test_killed_at_any_moment_and_resumed(
+    tmp_path: Path,
+    whole: Whole,
+    dice: random.Random,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kills: Counter[str] = Counter()
+    studies = 0
+    while kills.total() < KILLS:
+        studies += 1
+        directory = tmp_path / str(studies)
+        arguments = command(directory / "results", directory / "cache", *MATRIX)
+        while True:
+            process = start(arguments)
+            if kills.total() < KILLS:
+                if dice.random() < 0.25:
+                    wait_for(directory, process, dice)
+                else:
+                    time.sleep(whole.moment(dice))
+                process.kill()
+            out, err = process.communicate(timeout=300)
+            if process.returncode == 0:
+                break
+            assert process.returncode == -signal.SIGKILL, err
+            assert "Traceback" not in out + err
+            kills[where(directory, err)] += 1
+        found = outcomes(directory / "results")
+        assert found.keys() == whole.outcomes.keys()
+        for name, outcome in found.items():
+            assert outcome == whole.outcomes[name], name
+    with capsys.disabled():
+        print(f"{kills.total()} kills in {studies} studies: {dict(kills)}")
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Process numbers of a local launcher's workers."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()
+    ]
+
+
+def test_launcher_and_workers_killed(
+    tmp_path: Path,
+    whole: Whole,
+    dice: random.Random,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kills: Counter[str] = Counter()
+    arguments = command(tmp_path / "results", tmp_path / "cache", *MATRIX)
+    arguments += ["--launcher", "local", "--workers", "2"]
+    while True:
+        process = start(arguments)
+        time.sleep(whole.first_cell + dice.uniform(0, 0.5 * whole.seconds))
+        # It may have no worker at the moment, or have ended.
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            # A cell is given up when its third worker is killed: so only two of one launcher's.
+            for _ in range(dice.randint(0, 2)):
+                os.kill(dice.choice(workers_of(process)), signal.SIGKILL)
+                kills["worker"] += 1
+                time.sleep(dice.uniform(0, 0.5 * whole.seconds))
+        if kills.total() < KILLS // 6:
+            # Its workers are orphans then, and end by themselves.
+            process.kill()
+        _, err = process.communicate(timeout=300)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, err
+        kills["launcher"] += 1
+    assert outcomes(tmp_path / "results") == whole.outcomes
+    with capsys.disabled():
+        print(f"{kills.total()} kills: {dict(kills)}")
