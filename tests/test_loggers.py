@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -169,6 +170,9 @@ def test_the_real_package_writes_offline(
     assert not [line for line in lines if "no more is logged" in line]
     (file,) = (tmp_path / "wandb").rglob("*.wandb")
     assert record.identity.hash[:16] in file.name
-    content = file.read_bytes()
+    # The package writes from a process of its own, which may be some seconds behind.
+    end = time.monotonic() + 30
+    while b"final/test_accuracy" not in (content := file.read_bytes()) and time.monotonic() < end:
+        time.sleep(0.1)
     for word in (b"validation/accuracy", b"final/test_accuracy", b"learning_rate"):
         assert word in content

@@ -91,6 +91,13 @@ def test_summary_says_where_an_encoding_falls_behind() -> None:
     assert "on Text" not in words
 
 
+def test_summary_counts_many_encodings_that_fall_behind() -> None:
+    shares = {"rope": 0.9, **{f"e{n}": 0.5 for n in range(5)}}
+    part = part_of(*(make_record("image", encoding=e, accuracy=a) for e, a in shares.items()))
+    (words,) = [f.text for f in summarise(part) if f.lead.startswith("Encodings")]
+    assert "on Image 5 of 6 encodings behind rope" in words
+
+
 def test_summary_names_what_differs() -> None:
     part = part_of(
         *(

@@ -18,6 +18,8 @@ from lra_bench.report.standing import (
 )
 from lra_bench.report.statistics import BOOTSTRAP_FROM
 
+_NAMED = 3  # encodings named in a sentence; more are counted
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -176,7 +178,12 @@ def _task_by_task(setting: Setting, attention: str) -> str:
         behind = [entry.encoding for entry in entries if entry.encoding not in level]
         best = _best(entries)
         if behind and best is not None:
-            found.append(f"on {column.title} {text.listed(behind)} behind {best.encoding}")
+            who = (
+                text.listed(behind)
+                if len(behind) <= _NAMED
+                else f"{len(behind)} of {len(entries)} encodings"
+            )
+            found.append(f"on {column.title} {who} behind {best.encoding}")
     if not found:
         return "On no single task does an encoding fall behind the best beyond chance."
     return f"Task by task, beyond chance: {'; '.join(found)}."
