@@ -208,8 +208,8 @@ def test_a_study_whose_record_cannot_be_written_ends_with_a_code(
         "none",
         "rope",
     ]
-    monkeypatch.setattr(preparation, "prepare", lambda *_: tmp_path)
-    assert main([*arguments, "--output", str(store.root)]) == 1
+    monkeypatch.setattr(preparation, "prepare_set", lambda *_: tmp_path)
+    assert main([*arguments, "--output", str(store.root), "--encodings", "none", "rope"]) == 1
     told = capsys.readouterr().err
     assert "it is kept in" in told
     assert "Traceback" not in told
@@ -230,12 +230,12 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
 ) -> None:
     good, bad = small_cell(), small_cell(length=32)
 
-    def prepare(*arguments: Any) -> Path:
-        if arguments[3].length == 32:
+    def prepare(cell: Cell, *_: object) -> Path:
+        if cell == bad:
             raise mistake
         return tmp_path
 
-    monkeypatch.setattr(preparation, "prepare", prepare)
+    monkeypatch.setattr(preparation, "prepare_set", prepare)
     plan = [PlannedCell(cell, None) for cell in (good, bad)]
     jobs = open_study(Study(), plan, store, tmp_path, retry=False)
     assert [job.cell for job in jobs] == [good]
@@ -246,7 +246,7 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
     assert "recorded as failed: 1 cell" in caplog.text
     assert standing(store, plan) == {"failed": 1, "left": 1}
 
-    monkeypatch.setattr(preparation, "prepare", lambda *_: tmp_path)
+    monkeypatch.setattr(preparation, "prepare_set", lambda *_: tmp_path)
     assert len(open_study(Study(), plan, store, tmp_path, retry=False)) == 1
     assert len(open_study(Study(), plan, store, tmp_path, retry=True)) == 2
 
@@ -254,10 +254,10 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
 def test_where_no_data_can_be_had_nothing_is_recorded(
     store: ResultsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(*arguments: Any) -> Path:
+    def prepare(*_: object) -> Path:
         raise InputError("no network")
 
-    monkeypatch.setattr(preparation, "prepare", prepare)
+    monkeypatch.setattr(preparation, "prepare_set", prepare)
     with pytest.raises(InputError, match="no network"):
         open_study(Study(), planned(2), store, tmp_path, retry=False)
     assert list(store.read()) == []

@@ -156,6 +156,20 @@ def fingerprint(directory: Path, splits: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+def require_whole(directory: Path) -> None:
+    """Recompute the fingerprint. Raises InputError where the arrays are not those prepared."""
+    manifest = Manifest.read(directory)
+    try:
+        found = fingerprint(directory, manifest.splits)
+    except OSError as error:
+        raise InputError(f"{error}; delete {directory} and prepare it again") from None
+    if found != manifest.fingerprint:
+        raise InputError(
+            f"{directory}: damaged: SHA-256 {found[:16]}, its manifest says "
+            f"{manifest.fingerprint[:16]}; delete it, and it is prepared again"
+        )
+
+
 def scratch_of(directory: Path) -> Path:
     """Where the generator of the set at `directory` may keep finished parts while it is made."""
     return directory.parent / WORK / f"{directory.name}.parts"

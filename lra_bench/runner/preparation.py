@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from lra_bench.config import Cell, Study
 from lra_bench.data.prepare import prepare
+from lra_bench.data.store import require_whole
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import Request
 
@@ -56,7 +57,11 @@ def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSet
 
 
 def prepare_set(cell: Cell, study: Study, cache: Path) -> Path:
-    """Prepare the data of one cell, with a bar; return its directory. Raises InputError."""
+    """Prepare the data of one cell, with a bar, or find it prepared; return its directory.
+
+    Raises InputError where it can't be prepared, or is not what it was when it was prepared: a
+    study reads it all anyhow, and its records vouch for its fingerprint.
+    """
     with tqdm(desc=f"data of {cell.task}", unit="example", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -69,7 +74,9 @@ def prepare_set(cell: Cell, study: Study, cache: Path) -> Path:
             length=cell.settings.length,
             progress=progress,
         )
-        return prepare(cell.task, cell.source, cache, request)
+        directory = prepare(cell.task, cell.source, cache, request)
+    require_whole(directory)
+    return directory
 
 
 def _key(cell: Cell) -> Key:

@@ -32,14 +32,6 @@ MATRIX = (
 Outcomes = dict[str, dict[str, Any]]
 
 
-@pytest.fixture
-def dice(capsys: pytest.CaptureFixture[str]) -> random.Random:
-    seed = int(os.environ.get("LRA_BENCH_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
-    with capsys.disabled():
-        print(f"\nLRA_BENCH_FAULT_SEED={seed}")
-    return random.Random(seed)
-
-
 @dataclass(frozen=True)
 class Whole:
     """What an undisturbed run records, and the seconds it takes to its first cell and in all."""

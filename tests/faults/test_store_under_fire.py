@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lra_bench.results.store import ResultsStore
@@ -104,14 +104,13 @@ while left:
 
 def start(program: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that is ready, and waits for `release`."""
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    return process
 
 
 def release(processes: list[subprocess.Popen[str]]) -> None:
@@ -170,16 +169,15 @@ def test_sixteen_processes_train_every_cell_once(store: ResultsStore) -> None:
 
 
 @pytest.mark.parametrize("machine", ["here", "elsewhere"])
-def test_cells_of_killed_workers_are_trained_by_others(store: ResultsStore, machine: str) -> None:
-    seed = int(np.random.default_rng().integers(1 << 31))
-    print(f"seed {seed}")
-    random = np.random.default_rng(seed)
+def test_cells_of_killed_workers_are_trained_by_others(
+    store: ResultsStore, machine: str, dice: random.Random
+) -> None:
     cells = 80
     trainers = [start(TRAINER, store.root, worker, cells, machine) for worker in range(PROCESSES)]
     release(trainers)
-    victims = random.choice(PROCESSES, size=8, replace=False)
+    victims = dice.sample(range(PROCESSES), 8)
     for victim in victims:
-        time.sleep(float(random.uniform(0, 0.1)))
+        time.sleep(dice.uniform(0, 0.1))
         trainers[victim].kill()
     codes = [trainer.wait(120) for trainer in trainers]
     assert [code for worker, code in enumerate(codes) if worker not in victims] == [0] * 8
