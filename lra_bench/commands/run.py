@@ -39,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="inline",
         help="where cells run (docs/launchers.md)",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="of --launcher local: how many")
+    parser.add_argument("--workers", type=int, metavar="N", help="local: how many processes")
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="ray: a running cluster (else one is started here)"
+    )
+    parser.add_argument("--cpus", type=int, metavar="N", help="ray: CPU cores a cell takes")
+    parser.add_argument("--gpus", type=float, metavar="X", help="ray: GPUs a cell takes, as 0.5")
     parser.add_argument(
         "--retry", action="store_true", help="train again the cells whose record is not 'done'"
     )
@@ -76,9 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.runner.study import run_study
 
     cache = arguments.cache_dir or cache_directory()
-    launcher = launchers.create(
-        arguments.launcher, arguments.device, arguments.workers, study.plugins
+    options = launchers.Options(
+        arguments.workers, arguments.ray_address, arguments.cpus, arguments.gpus
     )
+    launcher = launchers.create(arguments.launcher, arguments.device, options, study)
     with watched(store.root) if arguments.watch else nullcontext():
         outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
     return _sum_up(planned, store, bool(outcome))

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
+    from lra_bench.config import Study
     from lra_bench.runner.launchers.base import Launcher
 
-LAUNCHERS = ("inline", "local")
+LAUNCHERS = ("inline", "local", "ray")
 
 
-def create(name: str, device: str, workers: int | None, plugins: Sequence[Path]) -> Launcher:
-    """The launcher of this name. Raises InputError for values that don't fit it."""
-    if name == "inline":
-        from lra_bench.runner.launchers.inline import Inline
+@dataclass(frozen=True)
+class Options:
+    """What the command line says of the launcher; None where it says nothing."""
 
-        if workers is not None:
-            raise InputError("--workers needs --launcher local")
-        return Inline(device)
-    from lra_bench.runner.launchers.local import Local
+    workers: int | None = None
+    ray_address: str | None = None
+    cpus: int | None = None
+    gpus: float | None = None
 
-    return Local(workers, device, plugins)
+
+def create(name: str, device: str, options: Options, study: Study) -> Launcher:
+    """The launcher of this name. Raises InputError for options that don't belong to it."""
+    belong = {"local": {"workers"}, "ray": {"ray_address", "cpus", "gpus"}}
+    for launcher, names in belong.items():
+        given = [one for one in sorted(names) if getattr(options, one) is not None]
+        if given and launcher != name:
+            flag = given[0].replace("_", "-")
+            raise InputError(f"--{flag} needs --launcher {launcher}")
+    if name == "local":
+        from lra_bench.runner.launchers.local import Local
+
+        return Local(options.workers, device, study.plugins)
+    if name == "ray":
+        from lra_bench.runner.launchers.ray import Ray
+
+        return Ray(
+            options.ray_address,
+            device,
+            options.cpus or 1,
+            options.gpus,
+            study.plugins,
+            study.data_dir,
+        )
+    from lra_bench.runner.launchers.inline import Inline
+
+    return Inline(device)

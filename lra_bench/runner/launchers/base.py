@@ -9,6 +9,11 @@ from lra_bench.results.store import ResultsStore
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.study import Job
 
+# A cell whose worker is killed goes to another from its checkpoint, until it was killed so often.
+MAXIMUM_KILLS = 3
+# How long interrupted workers may take to finish their step and save.
+STOP_SECONDS = 60.0
+
 
 class Launcher(ABC):
     """Runs jobs.

@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,10 @@ import torch
 from lra_bench.errors import InputError
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
-from lra_bench.runner.cell import checkpoint_of, identity_of
+from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
+from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers import worker
-from lra_bench.runner.launchers.base import Launcher
+from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
 from lra_bench.runner.launchers.memory import Needs, free_memory, resident
 from lra_bench.runner.launchers.worker import Place
 from lra_bench.runner.progress import StudyProgress
@@ -32,12 +32,8 @@ from lra_bench.runner.study import POLL_SECONDS, Job
 from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
 
-# A cell whose worker is killed goes to another from its checkpoint, until it was killed so often.
-MAXIMUM_KILLS = 3
 # Workers that end before their first job, one after another: something is wrong with all.
 MAXIMUM_FALSE_STARTS = 3
-# How long interrupted workers may take to finish their step and save.
-STOP_SECONDS = 60.0
 
 
 @dataclass
@@ -212,6 +208,8 @@ class _Pool:
         if message["kind"] == "ready":
             one.ready, self.false_starts = True, 0
             return
+        if message["kind"] == "broken":
+            raise OSError(message["line"])
         assert one.task is not None
         name = str(one.task.job.cell)
         if message["kind"] == "started":
@@ -273,13 +271,7 @@ class _Pool:
             self._finish(task, None, "", slot)
             return
         with claim:
-            record = Record(
-                status="failed",
-                reason=reason,
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
-                identity=identity_of(cell),
-            )
-            stands = self.store.add(record)
+            stands = keep(failed_record(cell, reason), self.store, self.progress.say)
             checkpoint_of(cell, self.store).remove()
         self._finish(task, "failed" if stands else None, f"failed: {reason}", slot)
 

@@ -1,7 +1,8 @@
 """A worker process of the local launcher: trains the cells it is sent, one after another.
 
 Messages are JSON both ways. To the worker: a job, or nothing more (the pipe's end). From it:
-`ready`, then for each job `started`, `update` and `say` as it runs, and `ended`.
+`ready`, then for each job `started`, `update` and `say` as it runs, and `ended`; `broken` where
+its store can't be used any longer.
 """
 
 from __future__ import annotations
@@ -80,7 +81,12 @@ def _work(connection: Connection, place: Place, root: Path, plugins: tuple[str, 
     while True:
         job = json.loads(connection.recv_bytes())
         cell = Cell.model_validate(job["cell"])
-        record = run_claimed(cell, Path(job["prepared"]), store, device, start, job["loggers"])
+        prepared = Path(job["prepared"])
+        try:
+            record = run_claimed(cell, prepared, store, device, start, job["loggers"])
+        except OSError as error:
+            send("broken", line=str(error))
+            return
         # Others may need what this worker does not at the moment.
         return_freed_memory()
         if record is None:
