@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lra_bench.report import latex, markdown, text
@@ -280,6 +280,7 @@ def test_shortened_text_fits_and_slugs_are_safe(name: str, width: int) -> None:
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1.05, 1e6))
+@example(101.0, 4.0)
 def test_log_axes_have_a_few_round_ticks(low: float, factor: float) -> None:
     ticks = log_ticks(low, low * factor)
     assert 2 <= len(ticks) <= 13

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-_NARROW, _WIDE = 4.0, 300.0
+_NARROW, _WIDE = 5.0, 300.0
 
 
 def log_ticks(low: float, high: float) -> list[float]:
