@@ -1,26 +1,33 @@
-"""The local launcher: the same records, whatever happens to its workers."""
+"""Launchers: the same records wherever cells run, whatever happens to the workers."""
 
 from __future__ import annotations
 
-import json
+import importlib.util
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from lra_bench.cli import main
 from lra_bench.config import Cell
+from lra_bench.data.store import Manifest
+from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
+from lra_bench.measure.throughput import seconds_per_call
 from lra_bench.results.record import Memory, Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import identity_of
-from lra_bench.runner.launchers import local, memory
+from lra_bench.runner.launchers import local, memory, node
+from lra_bench.runner.launchers.ray import Ray
 from lra_bench.runner.launchers.worker import Place
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.study import Job
 from tests.program import command, finish, outcomes, start
-from tests.small import CPU, small_cell
+from tests.small import CPU, prepared_set, small_cell
 
 LOCAL = ("--launcher", "local", "--workers", "2")
 
@@ -29,6 +36,8 @@ DEADLY = '''
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from lra_bench.encodings import encodings
@@ -57,6 +66,19 @@ class Deadly(Encoding):
 
     def embed(self, x, codes):
         os.kill(os.getpid(), signal.SIGKILL)
+'''
+
+SHIPPED = '''
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Encoding
+
+
+@encodings.register("shipped")
+class Shipped(Encoding):
+    """Sent to a node along with its cell."""
+
+    def embed(self, x, codes):
+        return 2 * x
 '''
 
 
@@ -205,7 +227,68 @@ def test_a_cell_waits_until_memory_holds_it(
 
 
 def test_free_memory_is_a_number_of_bytes() -> None:
-    free = memory.free_memory(torch.device("cpu"))
-    assert free > 1 << 20
+    assert memory.free_memory(torch.device("cpu")) > 1 << 20
     assert memory.resident(1 << 30) == 0
-    assert json.dumps(free)
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """What a Ray task is sent: a cell, its data, and a plugin; its store is shared."""
+    monkeypatch.setenv("LRA_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(seconds_per_call, "__defaults__", (1, 0.0))
+    prepared = prepared_set(tmp_path / "set")
+    store = ResultsStore(tmp_path / "results")
+    store.create()
+    token = store.root / ".token"
+    token.touch()
+    cell = small_cell(encoding="shipped", steps=4, evaluate_every=2)
+    yield {
+        "cell": cell.model_dump(mode="json"),
+        "prepared": str(prepared),
+        "fingerprint": Manifest.read(prepared).fingerprint,
+        "data_dir": None,
+        "root": str(store.root),
+        "token": str(token),
+        "loggers": [],
+        "plugins": {"shipped.py": SHIPPED},
+        "device": "cpu",
+        "threads": 1,
+        "environment": {},
+    }
+    # As a node's process ends, so does what it registered.
+    encodings._classes.pop("shipped", None)
+    sys.modules.pop("lra_bench_plugin_shipped", None)
+
+
+def test_a_node_writes_to_the_store_that_it_sees(job: dict[str, Any]) -> None:
+    told: list[dict[str, Any]] = []
+    answer = node.train(job, told.append)
+    assert answer["status"] == "done", answer
+    assert "record" not in answer
+    assert "linear shipped 0" in outcomes(Path(job["root"]))
+    assert [one["kind"] for one in told].count("say") == 2
+    assert node.train(job, told.append) == {"status": None, "line": ""}
+
+
+def test_a_node_that_does_not_see_the_store_brings_the_record_back(job: dict[str, Any]) -> None:
+    Path(job["token"]).unlink()
+    answer = node.train(job, lambda message: None)
+    record = Record.model_validate(answer["record"])
+    assert record.status == answer["status"] == "done"
+    assert outcomes(Path(job["root"])) == {}
+    # Had the driver died before it took the record, the node would still have it.
+    assert node.train(job, lambda message: None) == answer
+
+
+def test_a_node_with_other_data_says_so(job: dict[str, Any], tmp_path: Path) -> None:
+    job["prepared"] = str(prepared_set(tmp_path / "other", examples=100))
+    with pytest.raises(InputError, match="are not those of the machine that started the study"):
+        node.train(job, lambda message: None)
+
+
+def test_ray_that_is_not_installed_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'lra-bench\[ray\]'"):
+        Ray(None, "cpu")
