@@ -1,11 +1,15 @@
-"""Time and size of the report of a large store: `python benchmarks/report.py [RECORDS]`.
+"""What the report of a large store costs: `python benchmarks/report.py [RECORDS] [--browser]`.
 
-The records are invented (see tests/records.py), logs and all; nothing of them is kept.
+The records are invented (see tests/records.py), logs and all; nothing of them is kept. `--browser`
+opens the page in Chromium, wide and narrow, light and dark: how long until it is ready, what it
+complains of, whether it scrolls sideways, what axe-core finds.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -44,8 +48,38 @@ def fill(store: ResultsStore, count: int) -> None:
         path.write_text(record.model_dump_json(), encoding="utf-8")
 
 
+def inspect(page: Path) -> list[str]:
+    """Open the page in Chromium; returns everything that is wrong with it."""
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.test_page import FLAGS, Tab
+
+    wrong = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        for width in (1440, 375):
+            for scheme in ("light", "dark"):
+                start = time.perf_counter()
+                tab = Tab(browser, page, width, color_scheme=scheme, bypass_csp=True)
+                ready = time.perf_counter() - start
+                tab.draw_everything()
+                found = [v["id"] for v in Axe().run(tab.page).response["violations"]]
+                across = tab.page.evaluate("document.documentElement.scrollWidth")
+                wide = [f"{across} pixels wide"] if across != width else []
+                wrong += [*tab.complaints, *found, *wide]
+                print(f"{width:5} {scheme:5}  ready in {ready:.1f} s, {len(wrong)} complaints")
+                tab.context.close()
+        browser.close()
+    return wrong
+
+
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("records", nargs="?", type=int, default=5000)
+    parser.add_argument("--browser", action="store_true")
+    arguments = parser.parse_args()
+    count = arguments.records
     with tempfile.TemporaryDirectory() as folder:
         store = ResultsStore(Path(folder) / "study")
         fill(store, count)
@@ -58,6 +92,9 @@ def main() -> None:
             f"report  {seconds:6.1f} s   (limit {LIMIT_SECONDS:.0f} s), {work:.1f} s of processor"
         )
         print(f"page    {size / 1e6:6.2f} MB  (limit {LIMIT_BYTES / 1e6:.0f} MB)")
+        wrong = inspect(written.page) if arguments.browser else []
+    if wrong:
+        raise SystemExit("\n".join(wrong))
     if seconds > LIMIT_SECONDS or size > LIMIT_BYTES:
         raise SystemExit("over the limit")
 

@@ -97,15 +97,13 @@ class Tab:
             self.complaints.append(message.text)
 
     def draw_everything(self) -> None:
-        """Scroll through, so that every plot is drawn."""
-        height = self.page.evaluate("document.documentElement.scrollHeight")
-        for top in range(0, height, 600):
-            self.page.evaluate("y => window.scrollTo({top: y, behavior: 'instant'})", top)
-            self.page.wait_for_timeout(30)
-        self.page.wait_for_function(
-            "[...document.querySelectorAll('[data-chart]')]"
-            ".every(e => e.querySelector('.mark-symbol path')?.__data__)"
-        )
+        """Scroll to every plot and wait until it is drawn."""
+        for host in self.page.query_selector_all("[data-chart]"):
+            host.scroll_into_view_if_needed()
+            self.page.wait_for_function(
+                "host => host.querySelector('.mark-symbol path')?.__data__", arg=host
+            )
+        self.page.evaluate("window.scrollTo({top: 0, behavior: 'instant'})")
 
 
 @pytest.fixture
