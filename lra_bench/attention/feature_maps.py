@@ -15,20 +15,23 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
+from lra_bench.fused import heads as fused
+from lra_bench.fused.library import serves
+
 
 def elu_plus_one(x: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch heads n d"]:
     """elu(x) + 1 (Katharopoulos et al. 2020, equation 7)."""
-    return _EluPlusOne.apply(x)
+    return fused.features(x, "elu") if serves(x) else _EluPlusOne.apply(x)
 
 
 def relu(x: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch heads n d"]:
     """max(x, 0) (cosFormer, Qin et al. 2022, equation 7)."""
-    return F.relu(x.contiguous())
+    return fused.features(x, "relu") if serves(x) else F.relu(x.contiguous())
 
 
 def squared_relu(x: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch heads n d"]:
     """max(x, 0)²."""
-    return relu(x).square()
+    return fused.features(x, "relu2") if serves(x) else relu(x).square()
 
 
 def exp_queries(x: Float[Tensor, "batch heads n f"]) -> Float[Tensor, "batch heads n f"]:

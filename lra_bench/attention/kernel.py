@@ -12,6 +12,8 @@ from lra_bench.attention.base import Attention
 from lra_bench.attention.products import EPSILON, append_ones, column, masked, normalise, weigh
 from lra_bench.attention.toeplitz import weigh_toeplitz
 from lra_bench.encodings.base import Encoding, Geometry
+from lra_bench.fused.heads import Kind, joint_features, joint_of
+from lra_bench.fused.library import serves
 
 Normaliser = Literal["sum", "rms"]
 
@@ -40,6 +42,8 @@ class KernelAttention(Attention):
     hooks = frozenset({"transform", "bias"})
     bias_kinds = frozenset({"toeplitz"})
     provides = frozenset({NONNEGATIVE})
+    # The feature map, where it is one of those that `fused` knows.
+    pointwise: Kind | None = None
 
     def __init__(
         self, geometry: Geometry, dropout: float = 0.0, *, normaliser: Normaliser = "sum"
@@ -67,6 +71,8 @@ class KernelAttention(Attention):
         codes: Any,
     ) -> Float[Tensor, "batch heads n d"]:
         """See `Attention.attend`."""
+        if (parts := self._joint_features(q, k, v, mask, encoding)) is not None:
+            return normalise(weigh(*parts), v.shape[-1])
         if encoding.stage == "inputs":
             q, k = encoding.transform(q, k, codes)
         q, k = self.map_queries(q).to(v.dtype), self.map_keys(k, mask).to(v.dtype)
@@ -84,6 +90,17 @@ class KernelAttention(Attention):
         ones = v.new_ones(v.shape[0], 1, v.shape[2], 1) if real is None else real
         total = _weigh(plain_q, plain_k, ones.expand(-1, v.shape[1], -1, -1), factors)
         return normalise(_weigh(q, k, masked(v, real), factors), d, total)
+
+    def _joint_features(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, encoding: Encoding
+    ) -> tuple[Tensor, ...] | None:
+        """Features of queries and keys, values with ones: where nothing else has to be done."""
+        if self.pointwise is None or self.normaliser == "rms" or not serves(v):
+            return None
+        if encoding.hooks() & {"transform", "bias"} or (joint := joint_of(q, k, v)) is None:
+            return None
+        _, heads, _, d = v.shape
+        return joint_features(joint, heads, self.pointwise, column(mask, v), d + 1)
 
 
 def _factors(encoding: Encoding, n: int, codes: Any) -> Float[Tensor, "heads offsets"] | None:

@@ -42,7 +42,8 @@ class Linear(KernelAttention):
     ) -> None:
         super().__init__(geometry, dropout, normaliser=normaliser)
         self.features = features
-        if features in _POINTWISE:
+        if features != "sikf":
+            self.pointwise = features
             self.provides = self.provides | {FIXED_SCALE}
 
     def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n e"]:

@@ -13,6 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd import Function
 
+from lra_bench.fused import heads as fused
+from lra_bench.fused.library import serves
+
 EPSILON = 1e-6
 
 
@@ -50,6 +53,8 @@ def append_ones(
     """
     d = v.shape[-1]
     columns = d + 8 - d % 8 if aligned and v.is_cuda else d + 1
+    if serves(v, real):
+        return fused.append_ones(v, real, columns)
     return _AppendOnes.apply(v, real, columns)
 
 
@@ -64,6 +69,8 @@ def normalise(
     its gradient is finite. The result lies in memory as (batch, n, heads, d), which is how the
     output projection reads it.
     """
+    if serves(weighed, total):
+        return fused.normalise(weighed, d, total, EPSILON)
     return _Normalise.apply(weighed, d, total)
 
 

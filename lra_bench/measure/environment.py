@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from lra_bench import __version__
+from lra_bench.fused.library import library
 from lra_bench.results.record import Environment
 
 
@@ -24,6 +25,7 @@ def environment(device: torch.device, precision: str, compiled: bool) -> Environ
         threads=torch.get_num_threads(),
         precision=precision,
         compiled=compiled,
+        fused=device.type == "cpu" and library() is not None,
         commit=commit(),
     )
 

@@ -7,11 +7,14 @@ from typing import Any, Literal, cast
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lra_bench.attention.base import Attention
 from lra_bench.encodings.base import Encoding, Geometry, Layout
-from lra_bench.model.dropout import Dropout
+from lra_bench.fused.embedding import embed
+from lra_bench.fused.library import serves
+from lra_bench.fused.projection import project
+from lra_bench.model.dropout import Dropout, GeluDropout
+from lra_bench.model.residual_norm import ResidualNorm
 
 Pooling = Literal["mean", "cls"]
 
@@ -24,7 +27,10 @@ def initialise(projection: nn.Linear) -> None:
 
 
 class Block(nn.Module):
-    """Pre-norm block (Xiong et al. 2020): x + attention(norm x), then x + mlp(norm x)."""
+    """Pre-norm block (Xiong et al. 2020): x + attention(norm x), then x + mlp(norm x).
+
+    Each sum is left to the norm that follows it, the last to the next block's or the encoder's.
+    """
 
     def __init__(
         self, geometry: Geometry, mlp: int, dropout: float, attention: Attention, encoding: Encoding
@@ -32,17 +38,15 @@ class Block(nn.Module):
         super().__init__()
         self.heads, self.head_dim = geometry.heads, geometry.head_dim
         inner = geometry.heads * geometry.head_dim
-        self.attention_norm = nn.LayerNorm(geometry.dim, eps=1e-6)
-        # Three products, not one: the gradient of one joint product would be gathered from
-        # three strided parts, which costs more than the product.
+        self.attention_norm = ResidualNorm(geometry.dim, dropout)
         self.query = nn.Linear(geometry.dim, inner, bias=False)
         self.key = nn.Linear(geometry.dim, inner, bias=False)
         self.value = nn.Linear(geometry.dim, inner, bias=False)
         self.out = nn.Linear(inner, geometry.dim, bias=False)
-        self.mlp_norm = nn.LayerNorm(geometry.dim, eps=1e-6)
+        self.mlp_norm = ResidualNorm(geometry.dim, dropout)
         self.mlp_in = nn.Linear(geometry.dim, mlp)
         self.mlp_out = nn.Linear(mlp, geometry.dim)
-        self.dropout = Dropout(dropout)
+        self.activation = GeluDropout(dropout)
         self.attention = attention
         self.encoding = encoding
         for child in self.children():
@@ -50,24 +54,28 @@ class Block(nn.Module):
                 initialise(child)
 
     def forward(
-        self, x: Float[Tensor, "batch n dim"], mask: Bool[Tensor, "batch n"] | None, codes: Any
-    ) -> Float[Tensor, "batch n dim"]:
-        """Apply both halves."""
-        x = x + self.dropout(self._attend(self.attention_norm(x), mask, codes))
-        hidden = self.dropout(functional.gelu(self.mlp_in(self.mlp_norm(x))))
-        return x + self.dropout(self.mlp_out(hidden))
+        self,
+        x: Float[Tensor, "batch n dim"],
+        branch: Float[Tensor, "batch n dim"] | None,
+        mask: Bool[Tensor, "batch n"] | None,
+        codes: Any,
+    ) -> tuple[Float[Tensor, "batch n dim"], Float[Tensor, "batch n dim"]]:
+        """Apply both halves to x + dropout(branch); the result is such a pair again."""
+        x, normed = self.attention_norm.join(x, branch)
+        x, normed = self.mlp_norm.join(x, self._attend(normed, mask, codes))
+        hidden = self.activation(project(normed, self.mlp_in.weight), self.mlp_in.bias)
+        return x, project(hidden, self.mlp_out.weight, bias=self.mlp_out.bias)
 
     def _attend(self, x: Tensor, mask: Tensor | None, codes: Any) -> Tensor:
         batch, n, _ = x.shape
-        q, k, v = (
-            project(x).view(batch, n, self.heads, self.head_dim).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
-        )
+        joint = project(x, self.query.weight, self.key.weight, self.value.weight)
+        parts = joint.view(batch, n, 3, self.heads, self.head_dim).unbind(dim=2)
+        q, k, v = (part.transpose(1, 2) for part in parts)
         mixed = self.attention.attend(q, k, v, mask, self.encoding, codes)
         if "mix" in self.encoding.hooks():
             real = v if mask is None else v * mask[:, None, :, None]
             mixed = mixed + self.encoding.mix(real, codes)
-        return self.out(mixed.transpose(1, 2).reshape(batch, n, -1))
+        return project(mixed.transpose(1, 2).reshape(batch, n, -1), self.out.weight)
 
 
 class Encoder(nn.Module):
@@ -92,7 +100,7 @@ class Encoder(nn.Module):
         self.embedding = nn.Embedding(vocabulary + 1, geometry.dim, padding_idx=0)
         self.cls = nn.Parameter(torch.zeros(1, geometry.dim)) if geometry.prefix else None
         self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.LayerNorm(geometry.dim, eps=1e-6)
+        self.norm = ResidualNorm(geometry.dim, dropout)
         self.dropout = Dropout(dropout)
 
     def forward(
@@ -110,16 +118,17 @@ class Encoder(nn.Module):
         blocks = cast(list[Block], list(self.blocks))
         first = blocks[0].encoding
         x = self.dropout(first.embed(x, codes[id(first)]))
+        branch = None
         for block in blocks:
-            x = block(x, mask, codes[id(block.encoding)])
-        return self._pool(self.norm(x), mask)
+            x, branch = block(x, branch, mask, codes[id(block.encoding)])
+        return self._pool(self.norm.join(x, branch)[1], mask)
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        x = self.embedding(tokens)
+        kind, table = tokens.device.type, self.embedding.weight
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else table.dtype
+        x = embed(tokens, table, dtype) if serves(table) else self.embedding(tokens).to(dtype)
         if self.cls is not None:
-            x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1)
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))
+            x = torch.cat([self.cls.expand(x.shape[0], -1, -1).to(dtype), x], dim=1)
         return x
 
     def _prepare(self, layout: Layout) -> dict[int, Any]:
@@ -134,8 +143,7 @@ class Encoder(nn.Module):
     def _pool(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if self.pooling == "cls":
             return x[:, 0].float()
-        if mask is None:
-            return x.mean(dim=1, dtype=torch.float32)
         # As a product with the mask: no masked copy of x is made, and the sum runs in float32.
-        total = torch.einsum("bn,bnd->bd", mask.to(x.dtype), x).float()
-        return total / mask.sum(dim=1, keepdim=True)
+        real = x.new_ones(x.shape[:2]) if mask is None else mask.to(x.dtype)
+        total = torch.einsum("bn,bnd->bd", real, x).float()
+        return total / (x.shape[1] if mask is None else mask.sum(dim=1, keepdim=True))

@@ -120,6 +120,7 @@ class Environment(_Part):
     threads: int
     precision: str
     compiled: bool
+    fused: bool = Field(default=False, description="the C kernels of `lra_bench.fused` were used")
     commit: str | None
 
 
