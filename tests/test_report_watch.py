@@ -44,6 +44,7 @@ def test_page_grows_with_the_store_and_the_whole_report_is_left(tmp_path: Path) 
     assert (tmp_path / "report" / "report.md").exists()
 
 
+@pytest.mark.faults
 def test_a_study_that_fails_leaves_its_report_and_its_error(tmp_path: Path) -> None:
     def failing() -> None:
         with watched(tmp_path, every=0.1):
@@ -52,6 +53,29 @@ def test_a_study_that_fails_leaves_its_report_and_its_error(tmp_path: Path) -> N
 
     with pytest.raises(KeyboardInterrupt):
         failing()
+    assert (tmp_path / "report" / "report.md").exists()
+
+
+def test_follow_from_the_command_line_until_ctrl_c(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    store = write_store(tmp_path, [make_record("text", seed=0)])
+    page = tmp_path / "report" / "report.html"
+    command = [sys.executable, root / "run_bench.py", "report", tmp_path]
+    following = subprocess.Popen(
+        [*command, "--follow", "--every", "0.1"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(lambda: shows(page, "1 training record,"))
+        store.write(make_record("text", seed=1))
+        wait_for(lambda: shows(page, "2 training records,"))
+        assert shows(page, 'data-refresh="')
+        following.send_signal(signal.SIGINT)
+        said, _ = following.communicate(timeout=PATIENCE)
+    finally:
+        following.kill()
+    assert following.returncode == 0
+    assert "stop with Ctrl-C" in said
+    assert not shows(page, 'data-refresh="')
     assert (tmp_path / "report" / "report.md").exists()
 
 

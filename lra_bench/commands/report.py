@@ -67,11 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _follow(arguments: argparse.Namespace) -> int:
     from lra_bench.report.follow import follow
+    from lra_bench.report.write import write_report
 
     if not arguments.every > 0:
         raise InputError(f"--every must be above 0 seconds, not {arguments.every}")
-    print("following; stop with Ctrl-C")
-    follow(arguments.store[0], arguments.output, arguments.every)
+    print("following; stop with Ctrl-C", flush=True)
+    try:
+        follow(arguments.store[0], arguments.output, arguments.every)
+    except KeyboardInterrupt:
+        written = write_report(arguments.store[0], arguments.output)
+        print(f"report: {written.page} ({len(written.files)} files)")
     return 0
 
 
