@@ -14,9 +14,11 @@ import pytest
 from lra_bench.cli import main
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
+from lra_bench.runner import cell as cell_module
 from lra_bench.runner import loggers
 from lra_bench.runner.cell import run_cell
 from lra_bench.training.loop import Progress
+from tests.records import make_record
 from tests.small import CPU, prepared_set, small_cell
 
 STEPS = [10, 20, 30]
@@ -25,6 +27,13 @@ STEPS = [10, 20, 30]
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepared_set(tmp_path_factory.mktemp("data") / "set")
+
+
+@pytest.fixture(autouse=True)
+def without_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speeds are not what is tested here, and measuring them takes longest."""
+    throughput = make_record("text").throughput
+    monkeypatch.setattr(cell_module, "measure", lambda *given: (throughput, 0.0))
 
 
 def train(
