@@ -18,6 +18,8 @@ Run = tuple[int, slice, slice]
 
 # Numbers in one run of convolutions: it should stay in a CPU's caches, and fill a GPU.
 HELD_ON_CPU, HELD_ON_GPU = 2**20, 2**24
+# Features in one run at least: of few long rows a transform takes half as long again for each.
+FEATURES_A_RUN = 4
 
 
 def weigh_toeplitz(
@@ -126,7 +128,7 @@ def _runs(q: Tensor, v: Tensor, size: int) -> Iterator[Run]:
     """Cut the convolutions into runs: one head, some sequences, some features, all channels."""
     batch, heads, width, _ = q.shape
     held = HELD_ON_GPU if q.is_cuda else HELD_ON_CPU
-    room = max(1, held // (v.shape[2] * size))
+    room = max(FEATURES_A_RUN, held // (v.shape[2] * size))
     features = min(width, room)
     sequences = max(1, room // width)
     for head in range(heads):
@@ -136,13 +138,17 @@ def _runs(q: Tensor, v: Tensor, size: int) -> Iterator[Run]:
 
 
 def fast_length(least: int) -> int:
-    """The smallest product of powers of 2, 3 and 5 that is not below `least`."""
-    best = 1 << (least - 1).bit_length()
+    """The smallest even product of powers of 2, 3 and 5 that is not below `least`.
+
+    Even, for a real transform of odd length takes more than twice as long.
+    """
+    half = -(-least // 2)
+    best = 1 << (half - 1).bit_length()
     five = 1
     while five < best:
         odd = five
         while odd < best:
-            best = min(best, odd << max(0, -(-least // odd) - 1).bit_length())
+            best = min(best, odd << max(0, -(-half // odd) - 1).bit_length())
             odd *= 3
         five *= 5
-    return best
+    return 2 * best
