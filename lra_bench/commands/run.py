@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         _print_plan(planned, store)
         return 0
-    from lra_bench.report.watch import watched
     from lra_bench.runner import launchers
     from lra_bench.runner.study import run_study
 
@@ -85,9 +84,16 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.workers, arguments.ray_address, arguments.cpus, arguments.gpus
     )
     launcher = launchers.create(arguments.launcher, arguments.device, options, study)
-    with watched(store.root) if arguments.watch else nullcontext():
+    with _watched(store.root) if arguments.watch else nullcontext():
         outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
     return _sum_up(planned, store, bool(outcome))
+
+
+def _watched(root: Path) -> AbstractContextManager[None]:
+    # The report's libraries take a second to import, which only those who watch should wait for.
+    from lra_bench.report.watch import watched
+
+    return watched(root)
 
 
 def _sum_up(planned: list[Any], store: Any, some_ran: bool) -> int:

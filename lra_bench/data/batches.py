@@ -44,6 +44,7 @@ class DeviceSplit:
         inputs: sequences an example.
         longest: longer sequences are cut to this.
         device: where batches are gathered.
+        examples: which examples the split consists of; None: all.
     """
 
     def __init__(
@@ -54,13 +55,17 @@ class DeviceSplit:
         inputs: int,
         longest: int,
         device: torch.device,
+        examples: Int[ndarray, " chosen"] | None = None,
     ) -> None:
         self.inputs, self.longest, self.device = inputs, longest, device
-        self.lengths = np.minimum(np.diff(offsets), longest).astype(np.int64)
+        if examples is None:
+            examples = np.arange(len(labels))
+        rows = self._sequences(examples)
+        self.lengths = np.minimum(np.diff(offsets)[rows], longest).astype(np.int64)
         self._symbols = torch.from_numpy(np.array(symbols)).to(device)
-        self._starts = torch.from_numpy(np.array(offsets[:-1])).to(device)
+        self._starts = torch.from_numpy(offsets[rows].astype(np.int64)).to(device)
         self._lengths = torch.from_numpy(self.lengths).to(device)
-        self._labels = torch.from_numpy(labels.astype(np.int64)).to(device)
+        self._labels = torch.from_numpy(labels[examples].astype(np.int64)).to(device)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -176,10 +181,8 @@ def load(directory: Path, settings: Settings, longest: int, device: torch.device
             raise InputError(f"{directory}: the prepared set has no {needed} split")
 
     def on_device(split: Split, examples: ndarray | None = None) -> DeviceSplit:
-        chosen = split if examples is None else _subset(split, examples, manifest.inputs)
-        return DeviceSplit(
-            chosen.symbols, chosen.offsets, chosen.labels, manifest.inputs, longest, device
-        )
+        arrays = (split.symbols, split.offsets, split.labels)
+        return DeviceSplit(*arrays, manifest.inputs, longest, device, examples)
 
     test = on_device(splits["test"])
     train_part, held_out = _divide(splits["train"], settings, "validation" in splits)
@@ -200,13 +203,3 @@ def _divide(train: Split, settings: Settings, has_validation: bool) -> tuple[nda
     cut = 0 if keeps_all else max(1, round(settings.holdout * total))
     kept = order[cut:][: settings.train_examples]
     return np.sort(kept), np.sort(order[:cut])
-
-
-def _subset(split: Split, examples: ndarray, inputs: int) -> Split:
-    """Copy some examples of a split."""
-    rows = (examples[:, None] * inputs + np.arange(inputs)).reshape(-1)
-    starts, lengths = split.offsets[rows], np.diff(split.offsets)[rows]
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    place = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-    return Split(split.symbols[place], offsets, split.labels[examples])
