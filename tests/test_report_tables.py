@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lra_bench.report import latex, markdown, text
+from lra_bench.report import latex, markdown, published, text
 from lra_bench.report.analysis import Analysis, Part
 from lra_bench.report.entries import build_study, read_study
 from lra_bench.report.labels import Box, place_labels
@@ -135,6 +135,26 @@ def test_published_numbers_are_those_of_the_files() -> None:
         3,
     )
     assert len(found) == 11 * 5 + 21
+
+
+def test_every_published_file_has_its_source_and_protocol() -> None:
+    folder = Path(published.__file__).with_name("published")
+    names = {path.name for path in folder.glob("*.csv")} - {"sources.csv", "counterparts.csv"}
+    sources = {p.source.file: p.source for p in published_results()}
+    assert names == set(sources)
+    for source in sources.values():
+        assert source.citation
+        assert source.url.startswith("https://")
+        assert source.protocol == "lra"
+
+
+def test_published_files_are_the_collected_ones(data_dir: Path) -> None:
+    collected = data_dir.with_name("published")
+    if not collected.is_dir():
+        pytest.skip(f"no collected numbers at {collected}")
+    folder = Path(published.__file__).with_name("published")
+    for path in collected.glob("*.csv"):
+        assert (folder / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_published_average_that_is_not_its_mean_is_said_to_be_so() -> None:

@@ -263,6 +263,12 @@ def test_fits_its_width(chromium: Any, page_file: Path, width: int) -> None:
             .filter(s => s.getBoundingClientRect().right > innerWidth + 1).length"""
     )
     assert wide == 0
+    tab.page.locator("#records tbody th button").first.click()
+    rights = tab.page.eval_on_selector_all(
+        ".detail .facts > *, .detail pre", "all => all.map(e => e.getBoundingClientRect().right)"
+    )
+    assert len(rights) > 5
+    assert max(rights) <= width
     assert tab.complaints == []
     tab.context.close()
 
