@@ -12,7 +12,7 @@ from lra_bench.errors import InputError
 from lra_bench.report.compare import StudyChange, compare_studies
 from lra_bench.report.entries import build_study
 from lra_bench.report.revision import open_study
-from tests.records import make_record, write_store
+from tests.records import make_profile, make_record, write_store
 
 
 def changed(before: list, after: list, tolerance: float = 0.05) -> StudyChange:
@@ -85,6 +85,27 @@ def test_other_data_are_not_compared() -> None:
     found = changed(before, after)
     assert {change.task for change in found.changes} == {"Image"}
     assert any("data or configuration differ" in note for note in found.notes)
+
+
+def test_profiles_are_compared_length_by_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [make_profile("linear", "rope", n) for n in (1024, 2048, 4096)]
+    slower = before[1].throughput.model_copy(  # type: ignore[union-attr]
+        update={"train_examples_per_second": 1.0}
+    )
+    after = [before[0], before[1].model_copy(update={"throughput": slower})]
+    found = changed(before, after)
+    assert {c.task: c.verdict for c in found.changes if c.quantity == "speed"} == {
+        "Text, 1,024 tokens": "same",
+        "Text, 2,048 tokens": "worse",
+    }
+    assert {c.verdict for c in found.changes if c.quantity == "memory"} == {"same"}
+    assert "Only in s: 1 profile." in found.notes
+    write_store(tmp_path / "a", before)
+    write_store(tmp_path / "b", after)
+    assert main(["report", str(tmp_path / "a"), str(tmp_path / "b")]) == 1
+    assert "Text, 2,048 tokens" in capsys.readouterr().out
 
 
 def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,28 @@ from statistics import median
 
 from lra_bench.report import text
 from lra_bench.report.comparison import ALPHA
-from lra_bench.report.entries import Entry, Study
+from lra_bench.report.entries import Entry, Study, machine_of
+from lra_bench.report.facts import task_title
 from lra_bench.report.statistics import Sample, difference, holm, welch
 from lra_bench.report.tables.table import Cell, Table, label
 
 _Key = tuple[str, bool, str, str, str, str, str, str]
+_Place = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What an entry of a study, or a method's profile at one length, takes in speed and memory.
+
+    Attributes:
+        speeds: (training examples/s, relative spread of its blocks) of each run.
+        peaks: bytes of each run.
+    """
+
+    task: str
+    method: str
+    speeds: list[tuple[float, float]]
+    peaks: list[float]
 
 
 @dataclass(frozen=True)
@@ -56,7 +73,8 @@ class StudyChange:
 
 
 def compare_studies(before: Study, after: Study, tolerance: float) -> StudyChange:
-    """Compare entries of the same protocol, data, configuration, attention and encoding.
+    """Compare entries of the same protocol, data, configuration, attention and encoding; profiles
+    of the same protocol, task, length, batch, tokens, attention and encoding.
 
     Accuracies: Welch's test over seeds, or the test of two proportions for single runs, corrected
     over all entries (Holm). Speed and memory: the interval of the ratio must leave out one, and
@@ -65,18 +83,58 @@ def compare_studies(before: Study, after: Study, tolerance: float) -> StudyChang
     old, new = _entries(before), _entries(after)
     shared = [key for key in old if key in new]
     changes = _accuracy_changes([(old[key], new[key]) for key in shared])
-    for key in shared:
+    old_profiles, new_profiles = _profile_costs(before), _profile_costs(after)
+    pairs = [(_entry_costs(old[key]), _entry_costs(new[key])) for key in shared]
+    pairs += [
+        (costs, new_profiles[place])
+        for place, costs in old_profiles.items()
+        if place in new_profiles
+    ]
+    for earlier, later in pairs:
         for quantity in ("speed", "memory"):
-            change = _cost_change(old[key], new[key], quantity, tolerance)
+            change = _cost_change(earlier, later, quantity, tolerance)
             if change is not None:
                 changes.append(change)
-    machines = (
-        sorted({name for s in before.settings for name in s.machines.values()}),
-        sorted({name for s in after.settings for name in s.machines.values()}),
-    )
+    notes = _unshared(old, new, before.name, after.name)
+    for name, own, other in (
+        (before.name, old_profiles, new_profiles),
+        (after.name, new_profiles, old_profiles),
+    ):
+        if alone := len(set(own) - set(other)):
+            notes.append(f"Only in {name}: {text.plural(alone, 'profile')}.")
     return StudyChange(
-        before.name, after.name, machines, changes, _unshared(old, new, before.name, after.name)
+        before.name, after.name, (_machines(before), _machines(after)), changes, notes
     )
+
+
+def _machines(study: Study) -> list[str]:
+    trained = {name for setting in study.settings for name in setting.machines.values()}
+    profiled = {machine_of(record) or "" for record in study.profiles}
+    return sorted(trained | profiled)
+
+
+def _entry_costs(entry: Entry) -> _Costs:
+    return _Costs(entry.column.title, entry.name, entry.speeds, list(entry.peaks))
+
+
+def _profile_costs(study: Study) -> dict[_Place, _Costs]:
+    """Of each method at each length that was measured."""
+    found: dict[_Place, _Costs] = {}
+    for record in study.profiles:
+        speed, who = record.throughput, record.identity
+        if record.status != "done" or speed is None:
+            continue
+        tokens = who.config.get("tokens", "")
+        place = (
+            *(who.protocol, who.task, speed.length, speed.batch, tokens),
+            *(who.attention, who.encoding),
+        )
+        title = f"{task_title(who.task)}, {speed.length:,} tokens"
+        costs = found.setdefault(place, _Costs(title, f"{who.encoding} · {who.attention}", [], []))
+        costs.speeds.append((speed.train_examples_per_second, speed.spread))
+        if record.memory is not None:
+            costs.peaks.append(record.memory.peak_bytes)
+    return found
 
 
 def _entries(study: Study) -> dict[_Key, Entry]:
@@ -121,7 +179,7 @@ def _accuracy_changes(pairs: list[tuple[Entry, Entry]]) -> list[Change]:
     ]
 
 
-def _cost_change(old: Entry, new: Entry, quantity: str, tolerance: float) -> Change | None:
+def _cost_change(old: _Costs, new: _Costs, quantity: str, tolerance: float) -> Change | None:
     before, after = _measurements(old, quantity), _measurements(new, quantity)
     if not before or not after:
         return None
@@ -134,8 +192,8 @@ def _cost_change(old: Entry, new: Entry, quantity: str, tolerance: float) -> Cha
     sign = moved if quantity == "speed" else -moved
     return Change(
         quantity,
-        old.column.title,
-        old.name,
+        old.task,
+        old.method,
         first,
         last,
         math.expm1(moved),
@@ -145,11 +203,11 @@ def _cost_change(old: Entry, new: Entry, quantity: str, tolerance: float) -> Cha
     )
 
 
-def _measurements(entry: Entry, quantity: str) -> list[tuple[float, float]]:
+def _measurements(costs: _Costs, quantity: str) -> list[tuple[float, float]]:
     """(value, relative spread of its blocks) of each run."""
     if quantity == "speed":
-        return [(rate, spread) for rate, spread in entry.speeds if rate > 0]
-    return [(peak, 0.0) for peak in entry.peaks if peak > 0]
+        return [(rate, spread) for rate, spread in costs.speeds if rate > 0]
+    return [(peak, 0.0) for peak in costs.peaks if peak > 0]
 
 
 def _ratio_noise(before: list[tuple[float, float]], after: list[tuple[float, float]]) -> float:
