@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lra_bench import __version__
-from lra_bench.errors import InputError, nearest
+from lra_bench.errors import InputError, nearest, one_line
 
 COMMANDS = ("run", "list", "check", "show", "profile", "data", "report", "results")
 
@@ -29,7 +29,7 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one."""
         self.count += 1
-        print(f"lra-bench: {' '.join(record.getMessage().split())}", file=sys.stderr)
+        print(f"lra-bench: {one_line(record.getMessage())}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,14 +80,15 @@ def _main(arguments: Sequence[str] | None) -> int:
         code: int = parsed.run(parsed)
         return code
     except InputError as error:
-        print(f"lra-bench: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"lra-bench: {one_line(str(error))}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
         # A full disk, a store that vanished: what was recorded stands, and checkpoints remain.
-        print(f"lra-bench: {error}; what was recorded is kept", file=sys.stderr)
+        told = one_line(f"{error}; what was recorded is kept")
+        print(f"lra-bench: {told}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("lra-bench: interrupted; the same command carries on", file=sys.stderr)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +15,11 @@ from lra_bench.errors import InputError, nearest
 from lra_bench.registry import Spec
 
 Model = TypeVar("Model", bound=BaseModel)
+
+Item = TypeVar("Item")
+Some = Annotated[tuple[Item, ...], Field(min_length=1)]
+# What all generators of random numbers take.
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 PROTOCOLS = Path(__file__).parent / "protocols"
 
@@ -76,10 +81,10 @@ class Settings(_Model):
 class Study(_Model):
     """A set of cells: tasks × attentions × encodings × seeds under one protocol."""
 
-    tasks: tuple[str, ...] = ("listops", "text", "retrieval", "image", "pathfinder")
-    attentions: tuple[str, ...] = ("linear",)
-    encodings: tuple[str, ...] = ("none", "sinusoidal", "rope")
-    seeds: tuple[int, ...] = (0,)
+    tasks: Some[str] = ("listops", "text", "retrieval", "image", "pathfinder")
+    attentions: Some[str] = ("linear",)
+    encodings: Some[str] = ("none", "sinusoidal", "rope")
+    seeds: Some[Seed] = (0,)
     protocol: str = Field("mini", description="name of a protocol or path of a YAML file")
     set: dict[str, Any] = Field(
         default_factory=dict, description="protocol values replaced for every task"
@@ -144,14 +149,18 @@ def read_protocol(name: str) -> dict[str, Any]:
     document = read_yaml(path)
     if unknown := set(document) - {"summary", "source", "defaults", "tasks"}:
         raise InputError(f"{path}: unknown key '{min(unknown)}'")
-    return document
+    parts = {key: document.get(key) or {} for key in ("defaults", "tasks")}
+    tasks = parts["tasks"].items() if isinstance(parts["tasks"], dict) else ()
+    for key, part in (*parts.items(), *((f"tasks: {name}", values) for name, values in tasks)):
+        if not isinstance(part, dict):
+            raise InputError(f"{path}: {key}: expected 'key: value' lines, found {part!r:.40}")
+    return document | parts
 
 
 def settings_for(protocol: str, task: Spec, replaced: Mapping[str, Any]) -> Settings:
     """The protocol's settings for a task, with some values replaced. Raises InputError."""
     document = read_protocol(protocol)
-    own = (document.get("tasks") or {}).get(task.name, {})
-    values = {**(document.get("defaults") or {}), **own, **replaced}
+    values = {**document["defaults"], **document["tasks"].get(task.name, {}), **replaced}
     return validated(Settings, values, f"protocol {protocol}, task {task.name}")
 
 
@@ -165,6 +174,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}{line}: {error.problem or 'not YAML'}") from None
     except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply") from None
     if not isinstance(document, dict):
         raise InputError(f"{path}: expected 'key: value' lines, found {type(document).__name__}")
     return {str(key): value for key, value in document.items()}

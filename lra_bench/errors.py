@@ -20,3 +20,9 @@ def nearest(name: str, options: Iterable[str]) -> str:
     if close:
         return f"did you mean '{close[0]}'?"
     return f"choose from {', '.join(choices)}" if choices else "there are none"
+
+
+def one_line(text: str) -> str:
+    """Text for a terminal: on one line, and nothing in it that moves the cursor or turns around."""
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in words)

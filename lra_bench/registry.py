@@ -173,12 +173,12 @@ def load_plugin(path: str | Path) -> None:
     except InputError:
         del sys.modules[module_name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise InputError(f"plugin file '{path}' failed: {_where(error, file)}{error}") from error
 
 
-def _where(error: Exception, file: Path) -> str:
+def _where(error: BaseException, file: Path) -> str:
     """`line N: ` of the deepest frame inside the plugin file."""
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: "

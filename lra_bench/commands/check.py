@@ -59,7 +59,6 @@ def _parts(arguments: argparse.Namespace) -> list[Part]:
 
     built_in = all_parts()
     for plugin in arguments.plugins:
-        print(f"running plugin file {plugin}", file=sys.stderr)
         load_plugin(plugin)
     parts = [part for name in arguments.names for part in parse_part(name)]
     if arguments.all:

@@ -57,7 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.registry import load_plugin
 
     for plugin in arguments.plugins:
-        print(f"running plugin file {plugin}", file=sys.stderr)
         load_plugin(plugin)
     directories = [(name, _prepared(name, arguments)) for name in arguments.tasks]
     if arguments.action == "prepare":

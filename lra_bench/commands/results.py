@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lra_bench.errors import InputError
+from lra_bench.errors import InputError, one_line
 
 HELP = "show what is in a results store; merge stores; find what is wrong in one"
 
@@ -94,7 +94,6 @@ def _merge(sources: list[Path], into: Path | None) -> int:
 
 def _doctor(directory: Path, fix: bool) -> int:
     """Exit code 1 where something is wrong and was not put right."""
-    from lra_bench.report.text import one_line
     from lra_bench.results.doctor import examine
     from lra_bench.results.store import ResultsStore
 

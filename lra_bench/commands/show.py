@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.registry import load_plugin
 
     for plugin in arguments.plugins:
-        print(f"running plugin file {plugin}", file=sys.stderr)
         load_plugin(plugin)
     pairing = _pairing(arguments)
     geometry = _geometry(arguments)

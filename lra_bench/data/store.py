@@ -22,6 +22,7 @@ from typing import IO, Any
 import numpy as np
 from jaxtyping import Int, UInt8
 from numpy import ndarray
+from pydantic import TypeAdapter
 
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import SPLITS, Block
@@ -71,14 +72,18 @@ class Manifest:
         """Raises InputError when the manifest is missing, damaged, or of another format."""
         path = directory / MANIFEST
         try:
-            fields = json.loads(path.read_text())
+            content = path.read_bytes()
+            fields = json.loads(content)
             if fields["format"] != FORMAT:
                 raise InputError(f"{path}: format {fields['format']}, this version reads {FORMAT}")
-            splits = {name: SplitStatistics(**one) for name, one in fields.pop("splits").items()}
-            return cls(splits=splits, **fields)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            for told in fields["splits"].values():
+                SplitStatistics(**told)
+            cls(**fields)
+            return TypeAdapter(cls).validate_json(content, strict=True)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
+            reason = " ".join(f"{type(e).__name__}: {e}".split())[:200]
             raise InputError(
-                f"{path}: not a readable manifest ({error}); delete {directory}, prepare it again"
+                f"{path}: not a readable manifest ({reason}); delete {directory}, prepare it again"
             ) from None
 
 
@@ -94,14 +99,17 @@ class Split:
 def read_split(directory: Path, split: str) -> Split:
     """Memory-map one split. Raises InputError when a file is missing or damaged."""
 
-    def array(part: str) -> Any:
+    def array(part: str, dtype: type[np.generic]) -> Any:
         path = directory / f"{split}.{part}.npy"
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            found = np.lib.format.open_memmap(path, mode="r")
+            if found.dtype != dtype or found.ndim != 1:
+                raise ValueError(f"expected {np.dtype(dtype)} in a row, found {found.dtype}")
+            return found
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: {error}; delete {directory} and prepare it again") from None
 
-    return Split(array("symbols"), array("offsets"), array("labels"))
+    return Split(array("symbols", np.uint8), array("offsets", np.int64), array("labels", np.uint8))
 
 
 def write(directory: Path, blocks: Iterable[Block], description: dict[str, Any]) -> Manifest:

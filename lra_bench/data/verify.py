@@ -49,6 +49,8 @@ def _whole(name: str, split: Split, manifest: Manifest) -> Check:
     """Sizes and ranges, against the manifest's numbers."""
     lengths, told = np.diff(split.offsets), manifest.splits[name]
     problems = []
+    if not len(split.offsets):
+        return Check(f"{name}: sizes and ranges", "there are no offsets", False)
     if split.offsets[0] != 0 or split.offsets[-1] != len(split.symbols) or (lengths < 0).any():
         problems.append("offsets do not fit the tokens")
     if len(lengths) != manifest.inputs * len(split.labels):

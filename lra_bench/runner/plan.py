@@ -44,6 +44,8 @@ def plan(study: Study) -> list[PlannedCell]:
     from lra_bench.encodings import encodings
     from lra_bench.tasks import tasks
 
+    if study.data_dir is not None and not study.data_dir.is_dir():
+        raise InputError(f"data directory '{study.data_dir}' does not exist")
     for plugin in study.plugins:
         load_plugin(plugin)
     task_specs = _unique([tasks.parse(text) for text in study.tasks])

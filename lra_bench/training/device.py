@@ -20,7 +20,7 @@ def choose_device(wanted: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(wanted)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"device '{wanted}' can't be used: {reason}") from None
@@ -32,6 +32,13 @@ def choose_precision(settings: Settings, device: torch.device) -> Precision:
     if settings.precision != "auto":
         return settings.precision
     return "bfloat16" if _has_native_bfloat16(device) else "float32"
+
+
+def choose_compiled(settings: Settings, device: torch.device) -> bool:
+    """Resolve `auto`: compiled on CUDA; not on a CPU, where `lra_bench.fused` is faster."""
+    if settings.compile != "auto":
+        return settings.compile
+    return device.type == "cuda"
 
 
 def _has_native_bfloat16(device: torch.device) -> bool:
