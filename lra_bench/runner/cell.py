@@ -35,8 +35,9 @@ from lra_bench.results.record import (
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.loggers.group import LoggerGroup
 from lra_bench.tasks import tasks
+from lra_bench.training import distributed
 from lra_bench.training.checkpoint import Checkpoint
-from lra_bench.training.device import Precision, choose_precision
+from lra_bench.training.device import Precision, choose_compiled, choose_precision
 from lra_bench.training.evaluation import evaluate
 from lra_bench.training.loop import DivergedError, Progress, State, Trainer
 from lra_bench.training.random_state import seed_everything
@@ -76,6 +77,7 @@ class _Run:
     cell: Cell
     device: torch.device
     precision: Precision
+    compiled: bool
     progress: Progress
     started: float = field(default_factory=time.perf_counter)
     lines: list[str] = field(default_factory=list)
@@ -95,7 +97,7 @@ class _Run:
             log="\n".join(self.lines)[-LOG_CHARACTERS:],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             identity=identity_of(self.cell),
-            environment=environment(self.device, self.precision, compiled=False),
+            environment=environment(self.device, self.precision, self.compiled),
             notes=self.notes,
             **self.parts,
         )
@@ -126,7 +128,8 @@ def run_cell(
     name = store.path(identity_of(cell)).stem
     logs = LoggerGroup(loggers, cell, name, store.root, progress.say)
     progress = Progress(progress.update, progress.say, logs.point)
-    run = _Run(cell, device, choose_precision(cell.settings, device), progress)
+    precision = choose_precision(cell.settings, device)
+    run = _Run(cell, device, precision, choose_compiled(cell.settings, device), progress)
     record = _attempt(run, prepared, checkpoint_of(cell, store, claim))
     logs.finish(record)
     return record
@@ -161,7 +164,8 @@ def _with_less_memory(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Reco
         try:
             return _train_and_measure(run, prepared, checkpoint, parts)
         except Exception as error:
-            if not is_out_of_memory(error):
+            # Of several processes, the others may have had enough: they can't all begin again.
+            if not is_out_of_memory(error) or distributed.current().world > 1:
                 raise
             problem = error
             del error
@@ -183,7 +187,8 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
     longest = geometry_of(task, settings).length
     data = load(prepared, settings, longest, run.device)
     run.parts["data"] = _data(data)
-    run.parts["throughput"], measuring = measure(model, data, cell, parts, run.precision)
+    if run.compiled:
+        model.compile()
 
     seed_everything(cell.seed + 1)
     progress = Progress(run.progress.update, run.say, run.progress.point)
@@ -203,10 +208,10 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
         selected_on=settings.selection,
         curve=state.curve,
     )
-    examples = state.step * settings.batch
-    run.parts["throughput"] = run.parts["throughput"].model_copy(
-        update={"loop_examples_per_second": examples / state.training_seconds}
-    )
+    # Last, so that training starts at once.
+    throughput, measuring = measure(model, data, cell, parts, run.precision)
+    in_loop = state.step * settings.batch / state.training_seconds
+    run.parts["throughput"] = throughput.model_copy(update={"loop_examples_per_second": in_loop})
     run.parts["time"] = _time(state, testing, measuring, time.perf_counter() - started)
     return run.record("done")
 
@@ -221,9 +226,12 @@ def measure(
     started = time.perf_counter()
     settings, device = cell.settings, data.train.device
     settings = settings.model_copy(update={"accumulate": parts})
+    examples = settings.batch // (parts * distributed.current().world)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         trainer = Trainer(copy.deepcopy(model), data, settings, cell.seed, precision)
-        throughput = speed(trainer, random_batch(data, settings.batch // parts, cell.seed))
+        if choose_compiled(settings, device):
+            trainer.model.compile()
+        throughput = speed(trainer, random_batch(data, examples, cell.seed))
     return throughput, time.perf_counter() - started
 
 
