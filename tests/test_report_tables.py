@@ -46,6 +46,12 @@ def test_best_second_and_level() -> None:
     assert found["rope"].shade == 1.0
 
 
+def test_a_best_that_stands_alone_is_level_with_none() -> None:
+    shares = {"none": 0.50, "rope": 0.80}
+    part = part_of(*(make_record("listops", encoding=e, accuracy=a) for e, a in shares.items()))
+    assert not cells(part.accuracy_tables[0], "rope")[1].level
+
+
 def test_cell_shows_mean_deviation_and_interval() -> None:
     runs = [make_record("text", seed=s, accuracy=a) for s, a in enumerate((0.60, 0.62, 0.64))]
     (table,) = part_of(*runs).accuracy_tables

@@ -78,6 +78,14 @@ def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(root)
 
 
+@pytest.fixture(scope="module")
+def live_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of synthetic data, and said to load itself again, though not within a test's time."""
+    root = tmp_path_factory.mktemp("live")
+    make_study(root, tasks=["text", "image"], seeds=range(2), synthetic=True)
+    return write_page(root, refresh=3600)
+
+
 class Tab:
     """A page with everything the browser complained of."""
 
@@ -281,6 +289,8 @@ def test_fits_its_width(chromium: Any, page_file: Path, width: int) -> None:
         ("page_file", 375, "light"),
         ("page_file", 375, "dark"),
         ("hostile_file", 1440, "light"),
+        ("live_file", 1440, "light"),
+        ("live_file", 375, "dark"),
     ],
 )
 def test_accessibility(

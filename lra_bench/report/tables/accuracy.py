@@ -71,7 +71,7 @@ def _accuracy_cell(entry: Entry, setting: Setting, level: set[str]) -> Cell:
         detail=text.accuracy_in_full(sample)
         + (f"; {text.plural(len(entry.failures), 'failed run')}" if entry.failures else ""),
         mark=_mark(sample.mean, means),
-        level=entry.encoding in level and len(means) > 1,
+        level=entry.encoding in level and len(level) > 1,
         shade=(sample.mean - means[-1]) / (means[0] - means[-1]) if means[0] > means[-1] else None,
         runs={
             "Task": entry.column.task,
