@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +189,29 @@ def test_a_record_has_no_number_that_json_lacks() -> None:
     text["accuracy"]["curve"] = curve
     with pytest.raises(ValueError, match="finite"):
         Record.model_validate(text)
+
+
+def test_records_can_be_read_by_others_as_the_umask_says(tmp_path: Path) -> None:
+    store = write_store(tmp_path, [make_record()])
+    before = os.umask(0o022)
+    try:
+        store.write(make_record())
+        with store.claims.acquire("key") as claim:
+            assert stat.S_IMODE(claim.path.stat().st_mode) == 0o644
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(store.path(make_record().identity).stat().st_mode) == 0o644
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = write_store(tmp_path, [])
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        store.add(make_record())
+    with pytest.raises(OSError, match="No space"):
+        store.write(make_record())
+    assert list(store.records.iterdir()) == []

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from lra_bench.errors import one_line
 from lra_bench.results import files
 
 # A holder that was only paused (a suspended virtual machine, a stopped process) for less than
@@ -73,7 +74,7 @@ class Holder:
         return json.dumps({**asdict(self), "beat": f"{beat:012}"}).encode() + b"\n"
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
+        return one_line(f"process {self.pid} on {self.host}")
 
 
 @dataclass

@@ -6,9 +6,10 @@ which replaces a name, and `link`, which gives a name only where there is none.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ def replace(path: Path, content: bytes) -> None:
     """Write `path` whole, over what is there. Raises OSError, and then leaves what was there."""
     with _staged(path, content) as staging:
         staging.replace(path)
+    _flush(path.parent)
 
 
 def create(path: Path, content: bytes) -> bool:
@@ -33,6 +35,7 @@ def create(path: Path, content: bytes) -> bool:
     with _staged(path, content) as staging:
         try:
             os.link(staging, path)
+            _flush(path.parent)
             return True
         except OSError as error:
             if error.errno in _NO_LINKS:
@@ -48,18 +51,25 @@ def create(path: Path, content: bytes) -> bool:
 @contextmanager
 def _staged(path: Path, content: bytes) -> Iterator[Path]:
     """The content on disk under a name of its own, beside `path`; removed at the end."""
-    handle, name = tempfile.mkstemp(
-        prefix=f"{STAGING_PREFIX}{path.name[:40]}.", suffix=STAGING_SUFFIX, dir=path.parent
-    )
-    staging = Path(name)
+    staging = path.with_name(f"{STAGING_PREFIX}{path.name[:40]}.{uuid.uuid4().hex}{STAGING_SUFFIX}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with staging.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         yield staging
     finally:
         staging.unlink(missing_ok=True)
+
+
+def _flush(directory: Path) -> None:
+    """Have a new name survive a power cut, where the file system lets a directory be flushed."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _create_without_links(path: Path, staging: Path) -> bool:
