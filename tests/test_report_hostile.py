@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -131,3 +133,23 @@ def test_terminal_is_told_no_control_code(
     shown = capsys.readouterr()
     assert not set("\x1b\x07\x9b") & set(shown.out + shown.err)
     assert "red" in shown.out
+
+
+@pytest.mark.slow
+def test_latex_tables_compile_and_read_nothing_else(report: Path, tmp_path: Path) -> None:
+    program = shutil.which("pdflatex")
+    if program is None:
+        pytest.skip("needs pdflatex")
+    tables = sorted((report / "tables").glob("*.tex"))
+    for table in tables:
+        shutil.copy(table, tmp_path)
+    lines = [
+        r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}\begin{document}",
+        *(rf"\input{{{table.stem}}}\clearpage" for table in tables),
+        r"\end{document}",
+    ]
+    (tmp_path / "paper.tex").write_text("\n".join(lines), encoding="utf-8")
+    command = [program, "-interaction=nonstopmode", "-halt-on-error", "-recorder", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "/etc/passwd" not in (tmp_path / "paper.fls").read_text(encoding="utf-8")
