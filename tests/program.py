@@ -44,6 +44,12 @@ def command(output: Path, cache: Path, *more: object, **settings: object) -> lis
     return [sys.executable, str(ROOT / "run_bench.py"), *arguments]
 
 
+def by_torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
+    """The same command in so many processes that share each cell."""
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return [arguments[0], *launch, *arguments[1:]]
+
+
 def start(arguments: Sequence[str], **more: Any) -> subprocess.Popen[str]:
     """Start a command whose output is read as text."""
     environment = {**os.environ, **ENVIRONMENT, **more.pop("environment", {})}
@@ -59,7 +65,10 @@ def finish(arguments: Sequence[str], **more: Any) -> subprocess.CompletedProcess
 
 
 def outcomes(output: Path) -> dict[str, dict[str, Any]]:
-    """A store's records by cell, without what was measured: equal for equal cells."""
+    """A store's records by cell, without what was measured: equal for equal cells.
+
+    A cell is named as `text linear rope 0`: the task without its parameters.
+    """
     found = {}
     for record in ResultsStore(output).read():
         document = record.model_dump()
@@ -69,5 +78,7 @@ def outcomes(output: Path) -> dict[str, dict[str, Any]]:
             # Someone may commit while the tests run.
             del document["environment"]["commit"]
         identity = record.identity
-        found[f"{identity.attention} {identity.encoding} {identity.seed}"] = document
+        task = identity.task.partition(":")[0]
+        cell = (task, identity.attention, identity.encoding, identity.seed)
+        found[" ".join(map(str, cell))] = document
     return found

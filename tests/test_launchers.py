@@ -48,13 +48,13 @@ COUNT = Path(__file__).with_suffix(".count")
 
 @encodings.register("deadly-once")
 class DeadlyOnce(Encoding):
-    """Kills in the sixth step, once; eight are done before, when speed is measured."""
+    """Kills in the sixth step, once."""
 
     steps = 0
 
     def embed(self, x, codes):
         type(self).steps += self.training
-        if self.steps == 14 and not COUNT.exists():
+        if self.steps == 6 and not COUNT.exists():
             COUNT.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return x
@@ -117,9 +117,11 @@ def test_workers_write_the_records_of_an_inline_run(
         ended.stderr
     )
     assert "deadly-once × seed 0: carrying on from step 5" in ended.stderr
-    assert found["linear deadly-once 0"]["accuracy"] == expected["linear none 0"]["accuracy"]
-    assert found["linear deadly 0"]["status"] == "failed"
-    assert found["linear deadly 0"]["reason"] == "its worker ended by signal SIGKILL 3 times"
+    assert (
+        found["text linear deadly-once 0"]["accuracy"] == expected["text linear none 0"]["accuracy"]
+    )
+    assert found["text linear deadly 0"]["status"] == "failed"
+    assert found["text linear deadly 0"]["reason"] == "its worker ended by signal SIGKILL 3 times"
     assert not list((output / "checkpoints").iterdir())
     assert not list((output / "claims").glob("[0-9a-f]*"))
 
@@ -265,7 +267,7 @@ def test_a_node_writes_to_the_store_that_it_sees(job: dict[str, Any]) -> None:
     answer = node.train(job, told.append)
     assert answer["status"] == "done", answer
     assert "record" not in answer
-    assert "linear shipped 0" in outcomes(Path(job["root"]))
+    assert "text linear shipped 0" in outcomes(Path(job["root"]))
     assert [one["kind"] for one in told].count("say") == 2
     assert node.train(job, told.append) == {"status": None, "line": ""}
 

@@ -84,6 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.workers, arguments.ray_address, arguments.cpus, arguments.gpus
     )
     launcher = launchers.create(arguments.launcher, arguments.device, options, study)
+    if not launcher.leads:
+        launcher.follow(store)
+        return 0
     with _watched(store.root) if arguments.watch else nullcontext():
         outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
     return _sum_up(planned, store, bool(outcome))

@@ -12,6 +12,7 @@ import torch
 from lra_bench import __version__
 from lra_bench.fused.library import library
 from lra_bench.results.record import Environment
+from lra_bench.training.distributed import current
 
 
 def environment(device: torch.device, precision: str, compiled: bool) -> Environment:
@@ -23,6 +24,7 @@ def environment(device: torch.device, precision: str, compiled: bool) -> Environ
         platform=f"{platform.system()} {platform.machine()}",
         device=device_name(device),
         threads=torch.get_num_threads(),
+        processes=current().world,
         precision=precision,
         compiled=compiled,
         fused=device.type == "cpu" and library() is not None,

@@ -37,7 +37,7 @@ def speed(trainer: Trainer, batch: Batch) -> Throughput:
         trainer: its model is trained by this, so hand over a copy where that matters.
         batch: one micro-batch, already on the device: nothing is gathered while timing.
     """
-    examples = batch.examples * trainer.settings.accumulate
+    examples = batch.examples * trainer.settings.accumulate * trainer.ranks.world
     trainer.model.train()
     train_seconds, spread = seconds_per_call(lambda: train_step(trainer, batch), trainer.device)
     trainer.model.eval()

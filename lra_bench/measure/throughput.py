@@ -9,6 +9,8 @@ from statistics import median
 
 import torch
 
+from lra_bench.training import distributed
+
 WARM_UP = 2
 BLOCKS = 5
 FEWEST_BLOCKS = 3
@@ -36,12 +38,14 @@ def seconds_per_call(
     device synchronised, so that queued work is counted. A call of more than `SLOW_SECONDS` is
     warmed up once and timed `FEWEST_BLOCKS` times.
     """
-    single = _timed(call, 1, device)
+    # Several processes that call together must call equally often.
+    agree = distributed.current().slowest
+    single = agree(_timed(call, 1, device))
     if single > SLOW_SECONDS:
         blocks = min(blocks, FEWEST_BLOCKS)
     else:
         _timed(call, WARM_UP - 1, device)
-        single = _timed(call, 1, device)
+        single = agree(_timed(call, 1, device))
     repeats = max(1, round(block_seconds / max(single, 1e-6)))
     times = sorted(_timed(call, repeats, device) / repeats for _ in range(blocks))
     middle = median(times)

@@ -117,7 +117,8 @@ class Environment(_Part):
     python: str
     platform: str
     device: str
-    threads: int
+    threads: int = Field(description="of each process")
+    processes: int = Field(default=1, description="that shared the batches of the cell")
     precision: str
     compiled: bool
     fused: bool = Field(default=False, description="the C kernels of `lra_bench.fused` were used")

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from lra_bench.data.batches import DeviceSplit
 from lra_bench.model.classifier import Classifier
+from lra_bench.training import distributed
 from lra_bench.training.device import Precision, precision_context
 
 # Random encodings draw the same codes in every evaluation, so that a score can be repeated.
@@ -37,7 +38,21 @@ def evaluate(
     precision: Precision,
     limit: int | None = None,
 ) -> Score:
-    """Score the split, every example once; the model is left in training mode as it was."""
+    """Score the split, every example once; the model is left in training mode as it was.
+
+    Of several processes the first evaluates, and the others wait for its score.
+    """
+
+    def score() -> tuple[float, float, float]:
+        return _score(model, split, batch, precision, limit)
+
+    correct, total, loss = distributed.current().numbers_of_first(score, 3)
+    return Score(int(correct), int(total), loss)
+
+
+def _score(
+    model: Classifier, split: DeviceSplit, batch: int, precision: Precision, limit: int | None
+) -> tuple[float, float, float]:
     was_training = model.training
     model.eval()
     device = split.device
@@ -52,4 +67,4 @@ def evaluate(
         total += part.examples
     model.train(was_training)
     correct, loss = totals.tolist()
-    return Score(int(correct), total, loss / total)
+    return correct, total, loss / total

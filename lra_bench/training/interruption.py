@@ -11,13 +11,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Notes the first signal within its `with` block; a second one interrupts at once.
+    """Notes the first signal within its `with` block; a second of its kind interrupts at once.
 
+    On Ctrl-C torchrun adds a SIGTERM of its own, which is not to be taken for impatience.
     Only a main thread is told of signals: elsewhere nothing is ever asked.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self._noted: set[int] = set()
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -36,11 +37,17 @@ class Interruption:
         if kind is None:
             self.obey()
 
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return bool(self._noted)
+
     def obey(self) -> None:
         """Raise KeyboardInterrupt where it was asked for."""
         if self.asked:
             raise KeyboardInterrupt
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.obey()
-        self.asked = True
+        if number in self._noted:
+            self.obey()
+        self._noted.add(number)

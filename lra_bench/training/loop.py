@@ -9,24 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from lra_bench.config import Settings
 from lra_bench.data.batches import Batch, BatchOrder, CellData
+from lra_bench.errors import InputError
 from lra_bench.measure.throughput import synchronise
 from lra_bench.model.classifier import Classifier
 from lra_bench.results.record import CurvePoint
+from lra_bench.training import distributed
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.device import Precision, precision_context
 from lra_bench.training.evaluation import Score, evaluate
 from lra_bench.training.interruption import Interruption
 from lra_bench.training.optimiser import build_optimiser, set_learning_rate
-from lra_bench.training.random_state import get_state, set_state
+from lra_bench.training.random_state import get_draws, get_state, set_draws, set_state
 
 # A state is saved at every evaluation, and in between once so many seconds have passed.
 CHECKPOINT_SECONDS = float(os.environ.get("LRA_BENCH_CHECKPOINT_SECONDS") or 120)
+# Several processes agree so often, in steps, on whether to save.
+AGREE_EVERY = 10
 
 
 class DivergedError(Exception):
@@ -61,6 +66,9 @@ class Trainer:
     Ctrl-C, or the SIGTERM by which schedulers announce an end, waits for the end of the step that
     runs, saves the state and raises KeyboardInterrupt.
 
+    Where this process has joined others (`distributed`), each takes its part of every batch. The
+    encodings draw the same in all of them; what dropout draws is each one's own.
+
     Args:
         model: on its device already.
         data: the cell's splits, on the same device.
@@ -85,6 +93,8 @@ class Trainer:
         self.precision, self.checkpoint = precision, checkpoint
         self.progress = progress or Progress()
         self.device = data.train.device
+        self.ranks, self.seed = distributed.current(), seed
+        self.network = self.ranks.wrap(model)
         self.optimiser = build_optimiser(model, settings)
         self.order = BatchOrder(
             data.train.example_lengths, settings.batch, seed, settings.bucket and settings.trim
@@ -114,7 +124,7 @@ class Trainer:
     def step(self, batch: Batch, share: float = 1.0) -> None:
         """Forward and backward of one micro-batch, whose loss counts as `share` of the step's."""
         with precision_context(self.device, self.precision):
-            scores = self.model(batch.tokens, batch.lengths, self.generator)
+            scores = self.network(batch.tokens, batch.lengths, self.generator)
         loss = functional.cross_entropy(scores, batch.labels)
         (loss * share).backward()
         with torch.no_grad():
@@ -145,17 +155,18 @@ class Trainer:
             examples = self.order.examples(self.state.step)
             for chosen in examples.reshape(parts, -1):
                 before = time.perf_counter()
-                batch = self.data.train.gather(chosen, self.settings.trim)
+                batch = self.data.train.gather(self.ranks.part(chosen), self.settings.trim)
                 gathered += time.perf_counter() - before
                 self.step(batch, 1.0 / parts)
             self.update()
             self.state.step += 1
             self.progress.update(self.state.step, self.settings.steps, self._status())
-            if interruption.asked or time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS:
+            if self._must_save(interruption):
                 self.state.training_seconds += time.perf_counter() - start
                 self.state.data_seconds += gathered
                 self._save()
-                interruption.obey()
+                if self.ranks.any(interruption.asked):
+                    raise KeyboardInterrupt
                 start, gathered = time.perf_counter(), 0.0
         synchronise(self.device)
         self.state.training_seconds += time.perf_counter() - start
@@ -163,7 +174,7 @@ class Trainer:
 
     def _evaluate(self) -> None:
         start = time.perf_counter()
-        loss, correct = (self.totals / self.seen).tolist()
+        loss, correct = (self.ranks.sum(self.totals) / self._seen_by_all()).tolist()
         self.totals.zero_()
         self.seen = 0
         self._check_finite("training", loss)
@@ -184,6 +195,15 @@ class Trainer:
         self.state.evaluation_seconds += time.perf_counter() - start
         self.progress.say(self._line(point))
         self.progress.point(point)
+
+    def _seen_by_all(self) -> int:
+        return int(self.ranks.sum(torch.tensor(self.seen)))
+
+    def _must_save(self, interruption: Interruption) -> bool:
+        due = interruption.asked or time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS
+        if self.ranks.world == 1:
+            return due
+        return self.state.step % AGREE_EVERY == 0 and self.ranks.any(due)
 
     def _check_finite(self, which: str, loss: float) -> None:
         if not math.isfinite(loss):
@@ -221,12 +241,16 @@ class Trainer:
         self._saved_at = time.perf_counter()
         if self.checkpoint is None:
             return
+        saved = self._saved_state()
+        if not self.ranks.first:
+            return
         try:
-            self.checkpoint.save(self._saved_state())
+            self.checkpoint.save(saved)
         except OSError as error:
             self.progress.say(f"checkpoint not written ({error}); training goes on without it")
 
     def _saved_state(self) -> dict[str, Any]:
+        """What a checkpoint holds; sums and draws are those of all processes."""
         state = self.state
         return {
             "data": self.data.manifest.fingerprint,
@@ -237,27 +261,45 @@ class Trainer:
             "seconds": [state.training_seconds, state.evaluation_seconds, state.data_seconds],
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "totals": self.totals,
-            "seen": self.seen,
+            "totals": self.ranks.sum(self.totals.clone()),
+            "seen": self._seen_by_all(),
             "random": get_state(self.generator),
+            "draws": self.ranks.gather(get_draws(self.device)),
         }
 
     def _resume(self) -> None:
-        if self.checkpoint is None:
-            return
-        saved, complaints = self.checkpoint.load()
+        saved: dict[str, Any] | None = None
+        if self.checkpoint is not None:
+            saved = self._load(self.checkpoint)
+        if saved is not None:
+            self._restore(saved)
+            self.progress.say(f"carrying on from step {self.state.step}")
+        (step,) = self.ranks.numbers_of_first(lambda: [self.state.step], 1)
+        if self.ranks.any(step != self.state.step):
+            raise InputError(
+                "the processes don't see the same checkpoint: the results store must be in a "
+                "directory that all nodes share"
+            )
+        if self.ranks.world > 1:
+            self._part_ways(None if saved is None else saved.get("draws"))
+
+    def _load(self, checkpoint: Checkpoint) -> dict[str, Any] | None:
+        saved, complaints = checkpoint.load()
         for complaint in complaints:
             self.progress.say(complaint)
-        if saved is None:
-            return
-        if saved.get("data") != self.data.manifest.fingerprint:
+        if saved is not None and saved.get("data") != self.data.manifest.fingerprint:
             self.progress.say("the checkpoint is of a training on other data; begun anew")
-            return
+            return None
+        return saved
+
+    def _restore(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])
         self.optimiser.load_state_dict(saved["optimiser"])
         set_state(saved["random"], self.generator)
-        self.totals.copy_(saved["totals"])
-        self.seen = saved["seen"]
+        # The sums are over all processes; the first one has them now.
+        if self.ranks.first:
+            self.totals.copy_(saved["totals"])
+            self.seen = saved["seen"]
         best = saved["best"]
         training, evaluating, gathering = saved["seconds"]
         self.state = State(
@@ -269,4 +311,11 @@ class Trainer:
             evaluating,
             gathering,
         )
-        self.progress.say(f"carrying on from step {self.state.step}")
+
+    def _part_ways(self, draws: Tensor | None) -> None:
+        """Let each process draw its own dropout, as it did where as many were saved."""
+        if draws is not None and len(draws) == self.ranks.world:
+            set_draws(draws[self.ranks.rank], self.device)
+        elif not self.ranks.first:
+            source = np.random.SeedSequence((self.seed, self.ranks.rank, self.state.step))
+            torch.manual_seed(int(source.generate_state(1)[0]))

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 
 def seed_everything(seed: int) -> None:
@@ -38,3 +40,19 @@ def set_state(state: dict[str, Any], generator: torch.Generator) -> None:
     if state["cuda"]:
         torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
     generator.set_state(state["generator"].cpu())
+
+
+def get_draws(device: torch.device) -> UInt8[Tensor, " bytes"]:
+    """The states of torch's generators that dropout draws from, on the CPU and on this device."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return torch.cat(states)
+
+
+def set_draws(draws: UInt8[Tensor, " bytes"], device: torch.device) -> None:
+    """Restore what `get_draws` returned."""
+    size = len(torch.get_rng_state())
+    torch.set_rng_state(draws[:size].clone())
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(draws[size:].clone(), device)

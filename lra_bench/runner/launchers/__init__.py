@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ def create(name: str, device: str, options: Options, study: Study) -> Launcher:
         if given and launcher != name:
             flag = given[0].replace("_", "-")
             raise InputError(f"--{flag} needs --launcher {launcher}")
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from lra_bench.runner.launchers.distributed import Distributed
+
+        if name != "inline":
+            raise InputError(f"--launcher {name} can't be started by torchrun")
+        return Distributed(device)
     if name == "local":
         from lra_bench.runner.launchers.local import Local
 

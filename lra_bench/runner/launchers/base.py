@@ -20,9 +20,11 @@ class Launcher(ABC):
 
     Attributes:
         at_once: how many cells may run at the same time.
+        leads: false in a process that does no more than `follow` another one.
     """
 
     at_once: int = 1
+    leads: bool = True
 
     @abstractmethod
     def run(self, jobs: list[Job], store: ResultsStore, progress: StudyProgress) -> Counter[str]:
@@ -31,3 +33,7 @@ class Launcher(ABC):
         Jobs that other workers of the store hold are waited for. KeyboardInterrupt ends all
         that was started, after saving what can be saved at once, and is raised again.
         """
+
+    def follow(self, store: ResultsStore) -> None:
+        """Do what the process that leads says, until it has ended."""
+        raise NotImplementedError
