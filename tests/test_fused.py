@@ -11,7 +11,15 @@ from torch.nn import functional as F
 
 from lra_bench.attention import attentions
 from lra_bench.config import Settings
-from lra_bench.fused import dropout, embedding, heads, library, projection, residual_norm
+from lra_bench.fused import (
+    dropout,
+    embedding,
+    heads,
+    library,
+    projection,
+    residual_norm,
+    softmax,
+)
 from lra_bench.model.classifier import build
 from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
@@ -29,7 +37,7 @@ every_width = pytest.mark.parametrize("width", WIDTHS)
 @pytest.fixture(autouse=True)
 def same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    for module in (dropout, residual_norm):
+    for module in (dropout, residual_norm, softmax):
         monkeypatch.setattr(module, "draw_seed", lambda: SEED)
 
 
@@ -185,6 +193,43 @@ def test_a_query_without_weight_gets_zero_and_a_finite_gradient() -> None:
     assert weighed.grad is not None
     assert torch.isfinite(weighed.grad).all()
     assert (weighed.grad[..., 4] == 0).all()
+
+
+@every_type
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("biased", [False, True])
+def test_softmax_attention_with_dropout(
+    biased: bool, masked: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, n, scale, rate = 2, 37, 0.4, 0.3
+    # Several blocks a head, the last of them a short one.
+    monkeypatch.setattr(softmax, "BLOCK", 10 * n)
+    q, k, v = (torch.randn(batch, 3, n, d).to(dtype) for d in (8, 8, 5))
+    bias = [torch.randn(3, n, n).to(dtype)] if biased else []
+    keys = torch.arange(n) < torch.tensor([[n], [20]]) if masked else None
+    mask = mask_of((batch * 3 * n, n), rate).view(batch, 3, n, n)
+
+    def ours(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> Tensor:
+        given = bias[0] if bias else None
+        return softmax.dropped_softmax_attention(q, k, v, keys, given, scale, rate)
+
+    def definition(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> Tensor:
+        scores = scale * q @ k.mT + (bias[0] if bias else 0)
+        if keys is not None:
+            scores = scores.masked_fill(~keys[:, None, None], -torch.inf)
+        return (scores.softmax(-1) * mask) @ v
+
+    agree(ours, definition, q, k, v, *bias)
+
+
+def test_attention_to_no_key_is_zero() -> None:
+    q = torch.randn(1, 1, 4, 8, requires_grad=True)
+    none = torch.zeros(1, 4, dtype=torch.bool)
+    result = softmax.dropped_softmax_attention(q, q, q, none, None, 1.0, 0.5)
+    result.sum().backward()
+    assert (result == 0).all()
+    assert q.grad is not None
+    assert (q.grad == 0).all()
 
 
 @every_type

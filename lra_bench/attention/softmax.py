@@ -11,10 +11,12 @@ from torch.nn import functional as F
 
 from lra_bench.attention.base import Attention
 from lra_bench.encodings.base import Encoding
+from lra_bench.fused.library import serves
+from lra_bench.fused.softmax import dropped_softmax_attention
 
 
 class Softmax(Attention):
-    """Softmax attention by PyTorch's fused kernel, quadratic in the length.
+    """Softmax attention by PyTorch's fused kernel (ours for dropout on a CPU), quadratic in N.
 
     out_i = Σ_j softmax_j(q_i·k_j / √d + b_ij) v_j with d the head dimension, whatever number of
     channels the encoding turns queries and keys into (Vaswani et al. 2017, equation 1).
@@ -34,17 +36,15 @@ class Softmax(Attention):
         codes: Any,
     ) -> Float[Tensor, "batch heads n d"]:
         """See `Attention.attend`; dropout acts on the weights, in training only."""
-        channels = v.shape[-1]
         q, k = encoding.transform(q, k, codes)
+        bias = _dense_bias(encoding, v.shape[-2], codes)
+        rate, scale = self.dropout if self.training else 0.0, self.geometry.head_dim**-0.5
+        if rate and serves(q, k, v):
+            return dropped_softmax_attention(q, k, v, mask, bias, scale, rate)
+        channels = v.shape[-1]
         q, k, v = _same_channels(q, k, v)
-        out = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=_score_mask(q, mask, encoding, codes),
-            dropout_p=self.dropout if self.training else 0.0,
-            scale=self.geometry.head_dim**-0.5,
-        )
+        added = _score_mask(None if bias is None else bias.to(q.dtype), mask)
+        out = F.scaled_dot_product_attention(q, k, v, added, rate, scale=scale)
         return out[..., :channels]
 
 
@@ -54,21 +54,21 @@ def dense(toeplitz: Float[Tensor, "heads offsets"]) -> Float[Tensor, "heads n n"
     return toeplitz.unfold(-1, n, 1).flip(-1)
 
 
+def _dense_bias(encoding: Encoding, n: int, codes: Any) -> Float[Tensor, "heads n n"] | None:
+    if "bias" not in encoding.hooks():
+        return None
+    bias = encoding.bias(n, codes)
+    return dense(bias) if encoding.bias_kind == "toeplitz" else bias
+
+
 def _score_mask(
-    q: Float[Tensor, "batch heads n e"],
-    mask: Bool[Tensor, "batch n"] | None,
-    encoding: Encoding,
-    codes: Any,
+    bias: Float[Tensor, "heads n n"] | None, mask: Bool[Tensor, "batch n"] | None
 ) -> Tensor | None:
     """What is added to the scores: None, a boolean mask of keys, or bias with padding at −∞."""
     keys = None if mask is None else mask[:, None, None, :]
-    if "bias" not in encoding.hooks():
+    if bias is None:
         return keys
-    bias = encoding.bias(q.shape[-2], codes)
-    if encoding.bias_kind == "toeplitz":
-        bias = dense(bias)
-    bias = bias.to(q.dtype)[None]
-    return bias if keys is None else bias.masked_fill(~keys, -torch.inf)
+    return bias[None] if keys is None else bias[None].masked_fill(~keys, -torch.inf)
 
 
 def _same_channels(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:

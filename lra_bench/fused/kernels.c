@@ -85,6 +85,23 @@ typedef struct {
     float scale;
 } dropout;
 
+/* Lane by lane: a compiler that must respect not-a-number takes one maximum after another. */
+static float largest(int n, const float *x) {
+    enum { LANES = 16 };
+    float lanes[LANES];
+    for (int l = 0; l < LANES; l++)
+        lanes[l] = -INFINITY;
+    int j = 0;
+    for (; j + LANES <= n; j += LANES)
+        for (int l = 0; l < LANES; l++)
+            lanes[l] = x[j + l] > lanes[l] ? x[j + l] : lanes[l];
+    for (; j < n; j++)
+        lanes[0] = x[j] > lanes[0] ? x[j] : lanes[0];
+    for (int l = 1; l < LANES; l++)
+        lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
+    return lanes[0];
+}
+
 /* What an element is turned into on its way to the heads. */
 enum { IDENTITY, ELU_PLUS_ONE, RELU, SQUARED_RELU };
 

@@ -68,6 +68,8 @@ _SIGNATURES = {
     "joint_features_backward": "innniippppppp",
     "normalise": "nnniippfpp",
     "normalise_backward": "nnniippfpnnnpp",
+    "dropped_softmax": "nnipppfpd",
+    "dropped_softmax_backward": "nnippppfppd",
     "gather": "nippp",
     "scatter": "niipppp",
 }

@@ -314,6 +314,92 @@ void NAME(normalise_backward)(int64_t batch, int64_t heads, int64_t n, int width
     }
 }
 
+/* --- softmax with dropout ----------------------------------------------------------------------- */
+
+/* into[j] = scores[j] * scale + bias[j], minus infinity where there is no key. */
+INLINE void NAME(biased)(int n, const T *scores, const T *bias, const uint8_t *keys, float scale,
+                         float *into) {
+    for (int j = 0; j < n; j++)
+        into[j] = LOAD(scores + j) * scale;
+    if (bias)
+        for (int j = 0; j < n; j++)
+            into[j] += LOAD(bias + j);
+    if (keys)
+        for (int j = 0; j < n; j++)
+            into[j] = keys[j] ? into[j] : -INFINITY;
+}
+
+INLINE float NAME(softmax_row)(int n, T *scores, const T *bias, const uint8_t *keys, float scale,
+                               float *room, uint64_t seed, dropout drop) {
+    NAME(biased)(n, scores, bias, keys, scale, room);
+    float top = largest(n, room), sum = 0;
+    if (top == -INFINITY) {
+        memset(scores, 0, n * sizeof *scores);
+        return top;
+    }
+    for (int j = 0; j < n; j++) {
+        room[j] = exponential(room[j] - top);
+        sum += room[j];
+    }
+    float factor = 1.0f / sum;
+    for (int j = 0; j < n; j++)
+        STORE(scores + j, room[j] * factor * kept(seed, j, drop.threshold, drop.scale));
+    return top + logf(sum);
+}
+
+/* In place: scores (rows, n) of neighbouring queries, of which the first is row `first` of its
+   tensor, become dropout(softmax(scale * scores + bias)); `keys` marks the real ones, bias and keys
+   may be null. `totals` keeps each row's logarithm of the sum of exponentials. */
+void NAME(dropped_softmax)(int64_t rows, int64_t first, int n, T *scores, const T *bias,
+                           const uint8_t *keys, float scale, float *totals, dropout drop,
+                           int threads) {
+#pragma omp parallel num_threads(threads)
+    {
+        float *room = malloc(n * sizeof *room);
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < rows; i++)
+            totals[i] = NAME(softmax_row)(n, scores + i * n, bias ? bias + i * n : 0, keys, scale,
+                                          room, row_seed(drop.seed, first + i), drop);
+        free(room);
+    }
+}
+
+INLINE void NAME(softmax_grad_row)(int n, T *scores, T *grad, const T *bias, const uint8_t *keys,
+                                   float scale, float total, float along, float *room,
+                                   uint64_t seed, dropout drop) {
+    NAME(biased)(n, scores, bias, keys, scale, room);
+    for (int j = 0; j < n; j++) {
+        float weight = exponential(room[j] - total);
+        float factor = kept(seed, j, drop.threshold, drop.scale);
+        STORE(scores + j, weight * factor);
+        STORE(grad + j, weight * (LOAD(grad + j) * factor - along));
+    }
+}
+
+/* In place: scores become the dropped weights again, and the gradient of these that of scale *
+   scores + bias. `along` is each row's sum of output times its gradient. */
+void NAME(dropped_softmax_backward)(int64_t rows, int64_t first, int n, T *scores, T *grad,
+                                    const T *bias, const uint8_t *keys, float scale,
+                                    const float *totals, const float *along, dropout drop,
+                                    int threads) {
+#pragma omp parallel num_threads(threads)
+    {
+        float *room = malloc(n * sizeof *room);
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < rows; i++) {
+            if (totals[i] == -INFINITY) {
+                memset(scores + i * n, 0, n * sizeof *scores);
+                memset(grad + i * n, 0, n * sizeof *grad);
+            } else {
+                NAME(softmax_grad_row)(n, scores + i * n, grad + i * n, bias ? bias + i * n : 0,
+                                       keys, scale, totals[i], along[i], room,
+                                       row_seed(drop.seed, first + i), drop);
+            }
+        }
+        free(room);
+    }
+}
+
 /* --- embedding ---------------------------------------------------------------------------------- */
 
 /* y[i] = table[tokens[i]] */
