@@ -17,6 +17,7 @@ from lra_bench.config import Cell
 from lra_bench.data.store import Manifest
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
+from lra_bench.fused.library import library
 from lra_bench.measure.throughput import seconds_per_call
 from lra_bench.results.record import Memory, Record
 from lra_bench.results.store import ResultsStore
@@ -236,6 +237,7 @@ def test_free_memory_is_a_number_of_bytes() -> None:
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """What a Ray task is sent: a cell, its data, and a plugin; its store is shared."""
+    library()  # Or it would be compiled once more, into the cache of this test.
     monkeypatch.setenv("LRA_BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(seconds_per_call, "__defaults__", (1, 0.0))
     prepared = prepared_set(tmp_path / "set")
