@@ -37,13 +37,8 @@ def trace(
     """
     device, settings = choose_device(device_name), one.cell.settings
     keep_freed_memory()
+    phases = phases_of(one, device, prepared, steps)
     data = _data(one, device, prepared)
-    shortened = _shortened(settings, data, steps)
-    watch = Stopwatch(device)
-    validated = shortened.validation_examples or len(data.validation)
-    share = len(data.validation) / validated / settings.evaluate_every
-    phases = measure_phases(_trainer(one, shortened, data, watch), steps, share)
-
     few = _trainer(one, _shortened(settings, data, TRACED_STEPS), data, Stopwatch(device))
     on_cuda = [ProfilerActivity.CUDA] if device.type == "cuda" else []
     with profile(activities=[ProfilerActivity.CPU, *on_cuda]) as profiler:
@@ -55,6 +50,16 @@ def trace(
     (directory / "operators.txt").write_text(operators, encoding="utf-8")
     _write(one, phases, directory)
     return phases
+
+
+def phases_of(one: Measurement, device: torch.device, prepared: Path | None, steps: int) -> Phases:
+    """Phases of so many training steps, after as many to warm up, without a profiler."""
+    settings = one.cell.settings
+    data = _data(one, device, prepared)
+    shortened = _shortened(settings, data, steps)
+    validated = shortened.validation_examples or len(data.validation)
+    share = len(data.validation) / validated / settings.evaluate_every
+    return measure_phases(_trainer(one, shortened, data, Stopwatch(device)), steps, share)
 
 
 def trace_directory(root: Path, identity: Identity) -> Path:
