@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.program import command, outcomes, start
+from tests.program import by_torchrun, command, outcomes, start
 
 pytestmark = pytest.mark.faults
 
@@ -158,3 +158,47 @@ def test_launcher_and_workers_killed(
     assert outcomes(tmp_path / "results") == whole.outcomes
     with capsys.disabled():
         print(f"{kills.total()} kills: {dict(kills)}")
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all that it started, the youngest first."""
+    found = [pid]
+    for one in found:
+        with contextlib.suppress(FileNotFoundError):
+            children = Path(f"/proc/{one}/task/{one}/children").read_text()
+            found.extend(int(child) for child in children.split())
+    return found[::-1]
+
+
+def test_processes_that_share_a_cell_killed(
+    tmp_path: Path, whole: Whole, dice: random.Random, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Dropout draws differently in each of the two: resumed, they go on drawing what they did."""
+    cells = ("--encodings", "spe-sine:realisations=8,sines=2")
+
+    def run(name: str) -> subprocess.Popen[str]:
+        settings = {"steps": 400, "evaluate_every": 40}
+        arguments = command(tmp_path / name, tmp_path / "cache", *cells, **settings)
+        return start(by_torchrun(2, arguments))
+
+    began = time.monotonic()
+    process = run("undisturbed")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    seconds = time.monotonic() - began
+    kills = 0
+    while True:
+        process = run("killed")
+        if kills < KILLS // 12:
+            time.sleep(dice.uniform(whole.first_cell, seconds))
+            for one in descendants(process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
+        _, err = process.communicate(timeout=300)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, err
+        kills += 1
+    assert outcomes(tmp_path / "killed") == outcomes(tmp_path / "undisturbed")
+    with capsys.disabled():
+        print(f"{kills} kills of two processes that share a cell")
