@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def watch(claims: Claims, clock: Clock, seconds: int) -> None:
+    """Ask for the claim once a second, in vain."""
+    for _ in range(seconds + 1):
+        assert claims.acquire(KEY) is None
+        clock.now += 1.0
 
 
 @pytest.fixture
@@ -56,24 +64,18 @@ def test_a_claim_keeps_others_out_until_it_is_released(tmp_path: Path) -> None:
 
 
 def test_a_renewed_claim_never_expires(tmp_path: Path) -> None:
-    with Claims(tmp_path, expiry=0.12).acquire(KEY):
-        watcher = Claims(tmp_path, expiry=0.12)
-        stop = threading.Event()
-        looks = 0
-        while looks < 30:
+    with Claims(tmp_path, expiry=0.3).acquire(KEY):
+        watcher = Claims(tmp_path, expiry=0.3)
+        for _ in range(40):
             assert watcher.acquire(KEY) is None
-            stop.wait(0.02)
-            looks += 1
+            time.sleep(0.02)
 
 
 def test_a_silent_claim_expires_by_the_watchers_own_clock(tmp_path: Path, elsewhere: None) -> None:
     clock = Clock()
     lost = silent(Claims(tmp_path, expiry=60))
     watcher = Claims(tmp_path, 60, clock)
-    assert watcher.acquire(KEY) is None
-    clock.now = 59.9
-    assert watcher.acquire(KEY) is None
-    clock.now = 60.0
+    watch(watcher, clock, 59)
     with watcher.acquire(KEY) as claim:
         claim.check()
         with pytest.raises(ClaimLostError, match="another worker"):
@@ -91,13 +93,11 @@ def test_a_wall_clock_that_jumps_harms_nothing(
     clock = Clock()
     lost = silent(Claims(tmp_path, expiry=60))
     watcher = Claims(tmp_path, 60, clock)
-    assert watcher.acquire(KEY) is None
-    time = lost.path.stat().st_mtime + 3600 * hours
-    os.utime(lost.path, (time, time))
-    monkeypatch.setattr("time.time", lambda: time)
-    clock.now = 59.0
-    assert watcher.acquire(KEY) is None
-    clock.now = 61.0
+    watch(watcher, clock, 29)
+    jumped = lost.path.stat().st_mtime + 3600 * hours
+    os.utime(lost.path, (jumped, jumped))
+    monkeypatch.setattr("time.time", lambda: jumped)
+    watch(watcher, clock, 29)
     with watcher.acquire(KEY) as claim:
         claim.check()
 
@@ -106,12 +106,23 @@ def test_a_holder_that_was_only_paused_keeps_its_claim(tmp_path: Path, elsewhere
     clock = Clock()
     paused = silent(Claims(tmp_path, expiry=60))
     watcher = Claims(tmp_path, 60, clock)
-    assert watcher.acquire(KEY) is None
-    clock.now = 59.0
+    watch(watcher, clock, 58)
     os.pwrite(paused._descriptor, paused.holder.content(1), 0)
+    watch(watcher, clock, 59)
+    paused.check()
+    paused.release()
+
+
+def test_a_watcher_that_was_paused_too_waits_for_a_sign(tmp_path: Path, elsewhere: None) -> None:
+    """A machine that stands still for an hour: both go on where they were."""
+    clock = Clock()
+    paused = silent(Claims(tmp_path, expiry=60))
+    watcher = Claims(tmp_path, 60, clock)
+    watch(watcher, clock, 30)
+    clock.now += 3600.0
     assert watcher.acquire(KEY) is None
-    clock.now = 118.0
-    assert watcher.acquire(KEY) is None
+    os.pwrite(paused._descriptor, paused.holder.content(1), 0)
+    watch(watcher, clock, 59)
     paused.check()
     paused.release()
 
@@ -153,7 +164,9 @@ def test_of_many_takers_one_takes_over(tmp_path: Path, elsewhere: None) -> None:
     clock = Clock()
     silent(Claims(tmp_path, expiry=60))
     takers = [Claims(tmp_path, 60, clock) for _ in range(12)]
-    assert [taker.acquire(KEY) for taker in takers] == [None] * 12
+    for now in (0.0, 20.0, 40.0):
+        clock.now = now
+        assert [taker.acquire(KEY) for taker in takers] == [None] * 12
     clock.now = 60.0
     barrier = threading.Barrier(12)
     won: list[Claim] = []
@@ -181,8 +194,7 @@ def test_one_who_judged_too_late_gives_way(
     clock = Clock()
     first = silent(Claims(tmp_path, expiry=60))
     late = Claims(tmp_path, 60, clock)
-    assert late.acquire(KEY) is None
-    clock.now = 60.0
+    watch(late, clock, 59)
     created = claims_module.files.create
     anew: list[Claim] = []
 
@@ -201,14 +213,30 @@ def test_one_who_judged_too_late_gives_way(
     anew[0].release()
 
 
+def test_a_lost_claim_leaves_a_later_one_of_the_same_name_alone(
+    tmp_path: Path, elsewhere: None
+) -> None:
+    """Taken over, given back, and claimed anew while its first holder hung."""
+    clock = Clock()
+    lost = silent(Claims(tmp_path, expiry=60))
+    taker = Claims(tmp_path, 60, clock)
+    watch(taker, clock, 59)
+    taker.wait(KEY).release()
+    with taker.wait(KEY) as claim:
+        assert claim.path == lost.path
+        with pytest.raises(ClaimLostError):
+            lost.check()
+        lost.release()
+        claim.check()
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff\x00"])
 def test_a_damaged_claim_expires_like_any_other(tmp_path: Path, damage: bytes) -> None:
     clock = Clock()
     (tmp_path / f"{KEY}.3").write_bytes(damage)
     claims = Claims(tmp_path, 60, clock)
-    assert claims.acquire(KEY) is None
     assert claims.holder(KEY) is None
-    clock.now = 60.0
+    watch(claims, clock, 59)
     with claims.acquire(KEY) as claim:
         assert claim.path.name == f"{KEY}.4"
 

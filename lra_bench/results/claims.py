@@ -30,6 +30,7 @@ from lra_bench.results import files
 # this keeps its claim. Renewals may be missed ten times over before the claim expires.
 EXPIRY_SECONDS = 180.0
 RENEWALS_AN_EXPIRY = 12
+LOOKS_AN_EXPIRY = 3
 
 
 class ClaimLostError(Exception):
@@ -78,6 +79,15 @@ class Holder:
 
 
 @dataclass
+class _Silence:
+    """What a claim's file held when it was looked at last, and for how long it has not changed."""
+
+    content: bytes
+    looked: float
+    seconds: float = 0.0
+
+
+@dataclass
 class Claims:
     """The claims of one directory, as one worker sees them.
 
@@ -91,7 +101,7 @@ class Claims:
     directory: Path
     expiry: float = EXPIRY_SECONDS
     clock: Callable[[], float] = time.monotonic
-    _watched: dict[Path, tuple[bytes, float]] = field(default_factory=dict, repr=False)
+    _watched: dict[Path, _Silence] = field(default_factory=dict, repr=False)
 
     def acquire(self, key: str) -> Claim | None:
         """Claim `key`; None where another worker holds it. Raises OSError.
@@ -146,10 +156,14 @@ class Claims:
             return True
         now = self.clock()
         known = self._watched.get(path)
-        if known is None or known[0] != content:
-            self._watched[path] = (content, now)
+        if known is None or known.content != content:
+            self._watched[path] = _Silence(content, now)
             return False
-        return now - known[1] >= self.expiry
+        # Who looks seldom, or was stopped, can't know that the holder was not stopped as well:
+        # a single gap between looks is not enough.
+        known.seconds += min(now - known.looked, self.expiry / LOOKS_AN_EXPIRY)
+        known.looked = now
+        return known.seconds >= self.expiry
 
 
 class Claim:
