@@ -140,7 +140,7 @@ def _quality_speed_panel(
 ) -> None:
     styles = encoding_styles(setting.names.encodings)
     ax.set_xscale("log")
-    ax.margins(0.18, 0.15)
+    ax.margins(0.3, 0.15)
     front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
     ax.step(
         [p.speed for p in front],

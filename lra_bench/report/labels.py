@@ -9,6 +9,7 @@ from itertools import pairwise
 # Directions to try, clear of a cross of error bars first: (horizontal, vertical), y upwards.
 _DIRECTIONS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
 _GAPS = (2.0, 6.0, 12.0)
+_SPACE = 4.0  # between labels side by side
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Box:
             and self.bottom < other.top
             and other.bottom < self.top
         )
+
+    def widened(self, space: float) -> Box:
+        """With some space to its left and right."""
+        return Box(self.left - space, self.bottom, self.right + space, self.top)
 
     def inside(self, other: Box) -> bool:
         """Whether this lies wholly in the other."""
@@ -56,14 +61,13 @@ def place_labels(
     markers = [Box(x - r, y - r, x + r, y + r) for x, y, r in points]
     placed: list[Box | None] = []
     for (x, y, radius), size in zip(points, sizes, strict=True):
-        taken = [*markers, *(box for box in placed if box is not None)]
+        taken = [*markers, *(box.widened(_SPACE) for box in placed if box is not None)]
         free = [
             box
             for box in _candidates(x, y, radius, size)
             if box.inside(bounds) and not any(box.overlaps(other) for other in taken)
         ]
-        clear = (box for box in free if not any(box.overlaps(line) for line in lines))
-        placed.append(next(clear, free[0] if free else None))
+        placed.append(min(free, key=lambda box: sum(map(box.overlaps, lines)), default=None))
     return placed
 
 
