@@ -38,8 +38,25 @@ from lra_bench.training.optimiser import build_optimiser
 CPU = torch.device("cpu")
 # Operations that touch no element.
 VIEWS = frozenset(
-    "view _unsafe_view transpose t expand slice split select unbind detach alias unsqueeze permute "
-    "as_strided unflatten empty new_empty".split()
+    [
+        "view",
+        "_unsafe_view",
+        "transpose",
+        "t",
+        "expand",
+        "slice",
+        "split",
+        "select",
+        "unbind",
+        "detach",
+        "alias",
+        "unsqueeze",
+        "permute",
+        "as_strided",
+        "unflatten",
+        "empty",
+        "new_empty",
+    ]
 )
 
 
