@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -75,8 +76,8 @@ _SIGNATURES = {
 }
 
 
-def serves(*tensors: Tensor | None) -> bool:
-    """Whether the kernels can work on these, all of one type and on the CPU."""
+def serves(*tensors: Tensor | None, weights: Sequence[Tensor] = ()) -> bool:
+    """Whether the kernels can work on these: all of one type, on the CPU, weights in float32."""
     present = [x for x in tensors if x is not None]
     return (
         not torch.compiler.is_compiling()
@@ -84,6 +85,7 @@ def serves(*tensors: Tensor | None) -> bool:
         and len({x.dtype for x in present}) == 1
         and present[0].dtype in _SUFFIXES
         and all(x.shape[-1] <= MAXIMUM_WIDTH and x.numel() > 0 for x in present)
+        and all(weight.dtype == torch.float32 for weight in weights)
         and library() is not None
     )
 

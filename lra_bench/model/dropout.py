@@ -35,7 +35,7 @@ class GeluDropout(nn.Module):
         self, x: Float[Tensor, "*rows width"], bias: Float[Tensor, " width"]
     ) -> Float[Tensor, "*rows width"]:
         """Apply them; in evaluation without dropout."""
-        if serves(x):
+        if serves(x, weights=[bias]):
             return fused.gelu_dropout(x, bias, self.dropout.rate if self.training else 0.0)
         dropped: Tensor = self.dropout(functional.gelu(x + bias.to(x.dtype)))
         return dropped

@@ -126,7 +126,11 @@ class Encoder(nn.Module):
     def _embed(self, tokens: Tensor) -> Tensor:
         kind, table = tokens.device.type, self.embedding.weight
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else table.dtype
-        x = embed(tokens, table, dtype) if serves(table) else self.embedding(tokens).to(dtype)
+        x = (
+            embed(tokens, table, dtype)
+            if serves(table, weights=[table])
+            else self.embedding(tokens).to(dtype)
+        )
         if self.cls is not None:
             x = torch.cat([self.cls.expand(x.shape[0], -1, -1).to(dtype), x], dim=1)
         return x

@@ -27,7 +27,7 @@ class ResidualNorm(nn.LayerNorm):
     ) -> tuple[Float[Tensor, "*rows dim"], Float[Tensor, "*rows dim"]]:
         """(s, norm(s)); without a branch s is x."""
         rate = self.rate if self.training else 0.0
-        if serves(x, branch):
+        if serves(x, branch, weights=[self.weight, self.bias]):
             return residual_norm(x, branch, self.weight, self.bias, self.eps, rate)
         if branch is not None:
             x = x + functional.dropout(branch, rate)
