@@ -36,8 +36,8 @@ class ProfileStudy(Study):
 class Measurement:
     """One cell at a fixed length and batch on one kind of tokens; `device` is cpu or cuda.
 
-    The cell's settings hold the length, the batch and the resolved precision. `reason` says why
-    the pair can't be computed; None where it can.
+    The cell's settings hold the length and the batch, and precision and compilation as resolved.
+    `reason` says why the pair can't be computed; None where it can.
     """
 
     cell: Cell
@@ -119,13 +119,17 @@ def _measurement(
 ) -> Measurement:
     import torch
 
-    from lra_bench.training.device import choose_precision
+    from lra_bench.training.device import choose_compiled, choose_precision
 
     fixed: dict[str, Any] = {"length": length}
     if study.batch is not None:
         fixed |= {"batch": study.batch, "accumulate": 1}
     settings = settings_for(study.protocol, task, {**study.set, **fixed})
-    precision = choose_precision(settings, torch.device(device))
+    used = torch.device(device)
+    resolved = {
+        "precision": choose_precision(settings, used),
+        "compile": choose_compiled(settings, used),
+    }
     cell = Cell(
         task=task,
         attention=attention,
@@ -133,10 +137,9 @@ def _measurement(
         seed=0,
         protocol=study.protocol,
         source=source,
-        settings=settings.model_copy(update={"precision": precision}),
+        settings=settings.model_copy(update=resolved),
     )
-    kind = torch.device(device).type
-    return Measurement(cell, tokens, kind, why_invalid(cell))
+    return Measurement(cell, tokens, used.type, why_invalid(cell))
 
 
 def why_invalid(cell: Cell) -> str | None:

@@ -77,8 +77,11 @@ class _Setting:
         return Trainer(model, data, settings, self.cell.seed, self.precision)
 
     def model(self, task: Task, settings: Settings) -> Classifier:
-        """The pair's model on the device."""
-        return build(task, settings, self.cell.attention, self.cell.encoding).to(self.device)
+        """The pair's model on the device, compiled where the settings say so."""
+        model = build(task, settings, self.cell.attention, self.cell.encoding).to(self.device)
+        if settings.compile is True:
+            model.compile()
+        return model
 
 
 def measure(request: Request) -> Record:
@@ -137,7 +140,7 @@ def record_of(
         log=log[-LOG_CHARACTERS:],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         identity=request.measurement.identity,
-        environment=environment(device, precision, compiled=False),
+        environment=environment(device, precision, compiled=settings.compile is True),
         notes=[f"{request.tokens} tokens, none padded; measured in {seconds:.0f} s"],
         **parts,
     )

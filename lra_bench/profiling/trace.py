@@ -100,5 +100,7 @@ def _trainer(
     task = sized_task(one.cell.task, settings.length)
     seed_everything(one.cell.seed)
     model = build(task, settings, one.cell.attention, one.cell.encoding).to(data.train.device)
+    if settings.compile is True:
+        model.compile()
     precision: Precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
     return TimedTrainer(watch, model, timed(data, watch), settings, one.cell.seed, precision)
