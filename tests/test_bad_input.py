@@ -497,7 +497,14 @@ def plans() -> st.SearchStrategy[Case]:
         ),
         PLAN_CELL.map(lambda cell: json.dumps({"cells": [cell]}).encode()),
     )
-    commands = st.sampled_from([["report", "{}/store"], ["report", "{}/store", "--terminal"]])
+    commands = st.sampled_from(
+        [
+            ["report", "{}/store"],
+            ["report", "{}/store", "--terminal"],
+            ["results", "merge", "{}/store", "--into", "{}/into"],
+            ["results", "doctor", "{}/store"],
+        ]
+    )
     return st.tuples(commands, content).map(lambda case: (case[0], {"store/study.json": case[1]}))
 
 

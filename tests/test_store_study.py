@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +47,7 @@ def start(name: str) -> Progress:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ResultsStore:
-    store = ResultsStore(tmp_path / "store")
+    store = ResultsStore(tmp_path / "my store")
     store.create()
     return store
 
@@ -181,7 +182,7 @@ def test_a_record_that_cannot_be_written_is_kept_elsewhere(
     with pytest.raises(RecordKeptElsewhereError, match="No space left") as raised:
         keep(make_record(), store, lambda line: None)
     # The command that the message gives brings the record in.
-    command = str(raised.value).split("`")[1].removeprefix("lra-bench ").split()
+    command = shlex.split(str(raised.value).split("`")[1].removeprefix("lra-bench "))
     assert main(command) == 0
     assert list(store.read()) == [make_record()]
 

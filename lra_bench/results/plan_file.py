@@ -12,6 +12,7 @@ from lra_bench.results import files
 from lra_bench.results.store import ResultsStore
 
 NAME = "study.json"
+NAMES = ("task", "attention", "encoding", "seed", "protocol", "valid")
 
 
 def read_cells(root: Path) -> list[dict[str, Any]] | None:
@@ -20,13 +21,19 @@ def read_cells(root: Path) -> list[dict[str, Any]] | None:
     if not path.exists():
         return None
     try:
-        cells = json.loads(path.read_bytes())["cells"]
-        return [{**cell, "hash": str(cell["hash"])} for cell in cells]
+        return [_cell(cell) for cell in json.loads(path.read_bytes())["cells"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a readable plan ({type(error).__name__}: {str(error)[:200]}); delete "
             "it, and `run` writes a new one"
         ) from None
+
+
+def _cell(document: dict[str, Any]) -> dict[str, Any]:
+    """A planned cell. Raises KeyError or TypeError where it is none."""
+    for name in NAMES:
+        document[name]
+    return {**document, "hash": str(document["hash"])}
 
 
 def add_cells(store: ResultsStore, cells: Iterable[Mapping[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from shlex import quote
 
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
@@ -45,7 +46,8 @@ def _keep_elsewhere(record: Record, store: ResultsStore, error: OSError) -> str:
             f"the record can't be written ({error}), nor kept elsewhere ({second}); the same "
             f"command trains the cell again from its checkpoint"
         )
+    stores = [quote(str(one.root)) for one in (other, store)]
     return (
         f"the record can't be written ({error}); it is kept in {other.root}: once there is room, "
-        f"`lra-bench results merge {other.root} --into {store.root}`"
+        f"`lra-bench results merge {stores[0]} --into {stores[1]}`"
     )
