@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lra_bench.cli import main
+from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
 from lra_bench.measure.memory import PeakMemory, is_out_of_memory
 from lra_bench.measure.throughput import FEWEST_BLOCKS, seconds_per_call
@@ -217,8 +218,9 @@ def test_phases_add_up_to_the_step() -> None:
 
 
 def test_the_command_lists_invalid_pairs_and_runs_plugins(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(encodings, "_classes", dict(encodings._classes))
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "from lra_bench.encodings import encodings\n"
