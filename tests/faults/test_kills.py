@@ -40,13 +40,6 @@ class Whole:
     first_cell: float
     seconds: float
 
-    def moment(self, dice: random.Random) -> float:
-        """When to kill: while cells run, mostly, and not so late that few kills hit a study."""
-        if dice.random() < 0.1:
-            return dice.uniform(0, self.seconds)
-        last = self.first_cell + 0.3 * (self.seconds - self.first_cell)
-        return dice.uniform(0.9 * self.first_cell, last)
-
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
@@ -66,22 +59,36 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 def where(directory: Path, errors: str) -> str:
     """In which part of its work a process was when it was killed, by what it left."""
+    if not (directory / "cache").exists():
+        return "starting"
     if not any((directory / "cache").glob("*/manifest.json")):
-        return "preparing" if (directory / "cache").exists() else "starting"
+        return "preparing"
     lines = errors.splitlines()
     if not lines:
-        return "starting"
+        return "before the first cell"
     if "test accuracy" in lines[-1]:
         return "after a record"
     return "training or evaluating" if "step" in lines[-1] else "beginning a cell"
 
 
-def wait_for(directory: Path, process: subprocess.Popen[str], dice: random.Random) -> None:
-    """Until a moment within preparation, beside a checkpoint's or a record's writing."""
-    pattern = dice.choice(["cache/*", "results/checkpoints/*/staging*", "results/records/.*"])
-    while process.poll() is None and not any(directory.glob(pattern)):
-        time.sleep(0.0005)
-    time.sleep(dice.uniform(0, 0.02))
+def wait(directory: Path, process: subprocess.Popen[str], dice: random.Random, whole: Whole) -> str:
+    """Let a moment pass that is as good as any for a kill; return what was read of stderr."""
+    kind = dice.random()
+    if kind < 0.15:
+        time.sleep(dice.uniform(0, whole.seconds))
+        return ""
+    if kind < 0.35:
+        # Within the preparation of data, or beside the writing of a checkpoint or a record.
+        pattern = dice.choice(["cache/*", "results/checkpoints/*/staging*", "results/records/.*"])
+        while process.poll() is None and not any(directory.glob(pattern)):
+            time.sleep(0.0005)
+        time.sleep(dice.uniform(0, 0.02))
+        return ""
+    # While cells run, and not so late that few kills hit a study.
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    time.sleep(dice.uniform(0, 0.3 * (whole.seconds - whole.first_cell)))
+    return line
 
 
 def test_killed_at_any_moment_and_resumed(
@@ -98,18 +105,16 @@ def test_killed_at_any_moment_and_resumed(
         arguments = command(directory / "results", directory / "cache", *MATRIX)
         while True:
             process = start(arguments)
+            line = ""
             if kills.total() < KILLS:
-                if dice.random() < 0.25:
-                    wait_for(directory, process, dice)
-                else:
-                    time.sleep(whole.moment(dice))
+                line = wait(directory, process, dice, whole)
                 process.kill()
             out, err = process.communicate(timeout=300)
             if process.returncode == 0:
                 break
             assert process.returncode == -signal.SIGKILL, err
             assert "Traceback" not in out + err
-            kills[where(directory, err)] += 1
+            kills[where(directory, line + err)] += 1
         found = outcomes(directory / "results")
         assert found.keys() == whole.outcomes.keys()
         for name, outcome in found.items():
