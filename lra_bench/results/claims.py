@@ -144,7 +144,7 @@ class Claims:
     def _newest(self, key: str) -> int | None:
         """The newest generation of a claim, None where there is none."""
         found = (path.name.rpartition(".")[2] for path in self.directory.glob(f"{key}.*"))
-        return max((int(number) for number in found if number.isdigit()), default=None)
+        return max((int(number) for number in found if number.isdecimal()), default=None)
 
     def _is_over(self, path: Path) -> bool:
         """Whether a claim's holder is known to have ended, or has been silent for too long."""
@@ -207,8 +207,9 @@ class Claim:
             return
         self._ended.set()
         self._thread.join()
-        os.close(self._descriptor)
-        with contextlib.suppress(ClaimLostError):
+        # Where the store has become unwritable the claim ends with its holder, or expires.
+        with contextlib.suppress(ClaimLostError, OSError):
+            os.close(self._descriptor)
             self.check()
             # Older generations first: while one is there, so is the newest.
             for generation in range(self.generation + 1):
