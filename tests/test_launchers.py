@@ -296,3 +296,9 @@ def test_ray_that_is_not_installed_says_how_to_install_it(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'lra-bench\[ray\]'"):
         Ray(None, "cpu")
+
+
+def test_an_address_without_a_cluster_is_told_at_once() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(InputError, match=r"no Ray cluster at '127.0.0.1:9': "):
+        Ray("127.0.0.1:9", "cpu")

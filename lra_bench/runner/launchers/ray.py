@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import time
 import uuid
 from collections import Counter
@@ -27,6 +28,8 @@ from lra_bench.runner.launchers.memory import Needs
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.study import POLL_SECONDS, Job
 from lra_bench.training.loop import Progress
+
+ANSWER_SECONDS = 10.0
 
 
 @dataclass
@@ -298,6 +301,8 @@ def _connect(address: str | None) -> None:
 
     import ray
 
+    if address is not None and "://" not in address:
+        _require_answer(address)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     handlers: dict[signal.Signals, Any] = {
         one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)
@@ -312,6 +317,17 @@ def _connect(address: str | None) -> None:
         raise InputError(f"no Ray cluster at '{address or 'this machine'}': {reason}") from None
     for one, handler in handlers.items():
         signal.signal(one, handler)
+
+
+def _require_answer(address: str) -> None:
+    """Raise InputError where nobody listens: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"no Ray cluster at '{address}': {error}") from None
 
 
 def _choose_device(device: str, gpus: float | None) -> tuple[str, float]:
