@@ -131,7 +131,8 @@ def _conditions(record: Record) -> tuple[str, str, str, int, str, str]:
     who, config = record.identity, record.identity.config
     batch = record.throughput.batch if record.throughput else config.get("batch", 0)
     tokens = f"{config['tokens']} tokens" if "tokens" in config else ""
-    precision = record.environment.precision if record.environment else ""
+    where = record.environment
+    precision = "" if where is None else where.precision + (", compiled" if where.compiled else "")
     return machine_of(record) or "", who.protocol, who.task, batch, precision, tokens
 
 
