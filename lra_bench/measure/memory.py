@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import contextlib
 from pathlib import Path
 
 import torch
@@ -67,8 +67,11 @@ def stay_within_free_memory() -> None:
     free = _free_memory()
     if free is None:
         return
+    import resource  # not on every system
+
     # Should the system run out all the same, this process is the one to go.
-    _OOM_SCORE.write_text("1000")
+    with contextlib.suppress(OSError):
+        _OOM_SCORE.write_text("1000")
     limit = _resident("VmSize") + int(_SHARE_OF_FREE * free)
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
