@@ -19,9 +19,9 @@ pytestmark = pytest.mark.faults
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
-# Long enough to be in the middle of, and stepping slowly on one core each.
-CELLS = ("--encodings", "rope", "spe-sine:realisations=8,sines=2", "--seeds", "0", "1")
-STEPS = 300
+# Long enough for both cells to be in the middle of it at the same time.
+CELLS = ("--encodings", "spe-sine:realisations=8,sines=2", "--seeds", "0", "1")
+SETTINGS = {"steps": 1500, "evaluate_every": 250}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, Any]:
     """The records of this machine alone."""
     output = tmp_path_factory.mktemp("inline") / "results"
-    ended = finish(command(output, cache, *CELLS, steps=STEPS))
+    ended = finish(command(output, cache, *CELLS, **SETTINGS))
     assert ended.returncode == 0, ended.stderr
     return outcomes(output)
 
@@ -54,10 +54,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def on_cluster(cluster: Any, output: Path, cache: Path) -> subprocess.Popen[str]:
     more = ("--launcher", "ray", "--ray-address", cluster.address)
-    return start(command(output, cache, *CELLS, *more, steps=STEPS))
+    return start(command(output, cache, *CELLS, *more, **SETTINGS))
 
 
-def claimants(output: Path, wanted: int) -> list[int]:
+def claimants(process: subprocess.Popen[str], output: Path, wanted: int) -> list[int]:
     """Process numbers of those who train, once there are so many with a checkpoint."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
@@ -65,6 +65,7 @@ def claimants(output: Path, wanted: int) -> list[int]:
         held = [path for key in keys for path in output.glob(f"claims/{key}.*")]
         if len(held) >= wanted:
             return [json.loads(path.read_text())["pid"] for path in held]
+        assert process.poll() is None, "the study ended before so many were seen"
         time.sleep(0.02)
     raise AssertionError("no cell was trained in two minutes")
 
@@ -74,7 +75,7 @@ def test_a_node_is_lost_in_the_middle(
 ) -> None:
     output = tmp_path / "results"
     process = on_cluster(cluster, output, cache)
-    claimants(output, 2)
+    claimants(process, output, 2)
     (second,) = cluster.worker_nodes
     cluster.remove_node(second, allow_graceful=False)
     _, err = process.communicate(timeout=300)
@@ -90,7 +91,7 @@ def test_a_worker_is_killed(
 ) -> None:
     output = tmp_path / "results"
     process = on_cluster(cluster, output, cache)
-    os.kill(claimants(output, 1)[0], signal.SIGKILL)
+    os.kill(claimants(process, output, 1)[0], signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "another worker carries on" in err
@@ -102,7 +103,7 @@ def test_ctrl_c_saves_and_the_same_command_carries_on(
 ) -> None:
     output = tmp_path / "results"
     process = on_cluster(cluster, output, cache)
-    claimants(output, 2)
+    claimants(process, output, 2)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
