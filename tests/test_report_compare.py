@@ -12,6 +12,7 @@ from lra_bench.errors import InputError
 from lra_bench.report.compare import StudyChange, compare_studies
 from lra_bench.report.entries import build_study
 from lra_bench.report.revision import open_study
+from lra_bench.results.record import RESIDENT
 from tests.records import make_profile, make_record, write_store
 
 
@@ -68,6 +69,18 @@ def test_speed_and_memory_have_a_tolerance(factor: float, verdict: str) -> None:
     after = [make_record("text", accuracy=0.6, speed=100.0 * factor, memory=int(10**9 / factor))]
     found = verdicts(changed(before, after))
     assert found == {"accuracy": "same", "speed": verdict, "memory": verdict}
+
+
+def test_memory_taken_in_another_way_is_not_compared() -> None:
+    def taken(method: str, peak: int) -> list:
+        record = make_record("text", memory=peak)
+        told = record.memory.model_copy(update={"method": method})  # type: ignore[union-attr]
+        return [record.model_copy(update={"memory": told})]
+
+    assert "memory" not in verdicts(changed(taken("one way", 10**9), taken("another", 10**8)))
+    # Resident memory of a process that did other work before is not known so finely.
+    found = [verdicts(changed(taken(RESIDENT, 1000), taken(RESIDENT, new))) for new in (1150, 1400)]
+    assert [one["memory"] for one in found] == ["same", "worse"]
 
 
 def test_speed_within_its_own_spread_is_no_change() -> None:

@@ -176,6 +176,18 @@ def test_a_split_batch_of_the_first_version_is_found_in_its_note() -> None:
     assert parse_record(json.dumps(text).encode()).micro_batches is None
 
 
+def test_memory_of_an_earlier_version_is_told_as_the_whole_run_s() -> None:
+    text = json.loads(OLD.read_text())
+    memory = parse_record(json.dumps(text).encode()).memory
+    assert memory is not None
+    assert memory.run_peak_bytes == memory.peak_bytes == text["memory"]["peak_bytes"]
+    assert memory.method == text["memory"]["method"] + "; whole run"
+    text["kind"] = "profile"
+    profile = parse_record(json.dumps(text).encode()).memory
+    assert profile is not None
+    assert profile.method == text["memory"]["method"]
+
+
 def test_migrations_are_a_chain_without_gaps() -> None:
     assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
     present = document()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,15 @@ def test_same_seed_same_record(prepared: Path, tmp_path: Path) -> None:
     cell = small_cell(dropout=0.1)
     first, second = train(cell, prepared, tmp_path / "a"), train(cell, prepared, tmp_path / "b")
     assert outcome(first) == outcome(second)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_memory_is_of_training_steps_and_of_the_whole_run(prepared: Path, tmp_path: Path) -> None:
+    memory = train(small_cell(steps=2, batch=64), prepared, tmp_path).memory
+    assert memory is not None
+    assert memory.run_peak_bytes is not None
+    assert memory.run_peak_bytes > 0
+    assert 0 < memory.peak_bytes < 1 << 30
 
 
 @pytest.mark.parametrize("stop", [3, 10, 17, 30])

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lra_bench.measure.allocator import return_freed_memory
-from lra_bench.results.record import Memory
+from lra_bench.results.record import RESIDENT, Memory
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -58,7 +58,7 @@ class PeakMemory:
         peak = _resident("VmHWM")
         return Memory(
             peak_bytes=max(0, peak - self._base),
-            method="resident size of the process (VmHWM), peak over base",
+            method=RESIDENT,
         )
 
 

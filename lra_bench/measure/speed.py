@@ -1,4 +1,4 @@
-"""Speed of training and inference at the length and size of one batch."""
+"""Speed of training and inference, and memory, at the length and size of one batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lra_bench.measure.throughput import seconds_per_call
+from lra_bench.measure.throughput import seconds_per_call, synchronise
 from lra_bench.results.record import Throughput
 from lra_bench.training.device import precision_context
 
@@ -21,6 +21,17 @@ def train_step(trainer: Trainer, batch: Batch) -> None:
     for _ in range(parts):
         trainer.step(batch, 1.0 / parts)
     trainer.update()
+
+
+def memory_steps(trainer: Trainer, batch: Batch) -> None:
+    """Training steps after which memory has had its peak; leaves the model in training mode.
+
+    The optimiser's state exists from the second step on.
+    """
+    trainer.model.train()
+    for _ in range(2):
+        train_step(trainer, batch)
+    synchronise(trainer.device)
 
 
 @torch.inference_mode()

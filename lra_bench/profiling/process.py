@@ -22,7 +22,7 @@ from lra_bench.data.store import Manifest
 from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.measure.environment import environment
 from lra_bench.measure.memory import PeakMemory, is_out_of_memory, stay_within_free_memory
-from lra_bench.measure.speed import speed, train_step
+from lra_bench.measure.speed import memory_steps, speed, train_step
 from lra_bench.measure.throughput import synchronise
 from lra_bench.model.classifier import Classifier, build, count_parameters
 from lra_bench.profiling.plan import Measurement, Tokens, sized_task
@@ -35,8 +35,6 @@ from lra_bench.training.loop import Trainer
 from lra_bench.training.random_state import seed_everything
 
 LOG_CHARACTERS = 8000
-# Steps whose peak counts: the optimiser's state exists from the second on.
-MEMORY_STEPS = 2
 # The length at which code and libraries are loaded before the base of memory is taken.
 WARM_UP_LENGTH = 256
 
@@ -99,10 +97,7 @@ def measure(request: Request) -> Record:
         parts["parameters"] = _parameters(setting, trainer)
         parts["data"] = _data(request)
         batch = _batch(trainer.data)
-        trainer.model.train()
-        for _ in range(MEMORY_STEPS):
-            train_step(trainer, batch)
-        synchronise(device)
+        memory_steps(trainer, batch)
         parts["memory"] = _described(peak.read())
         keep_freed_memory()
         parts["throughput"] = speed(trainer, batch)

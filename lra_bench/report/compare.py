@@ -14,6 +14,11 @@ from lra_bench.report.entries import Entry, Study, machine_of
 from lra_bench.report.facts import task_title
 from lra_bench.report.statistics import Sample, difference, holm, welch
 from lra_bench.report.tables.table import Cell, Table, label
+from lra_bench.results.record import RESIDENT
+
+# By so much, (largest − smallest) / median, does resident memory of the same cell vary in a process
+# that has done other work before.
+RESIDENT_SPREAD = 0.25
 
 _Key = tuple[str, bool, str, str, str, str, str, str]
 _Place = tuple[object, ...]
@@ -25,13 +30,13 @@ class _Costs:
 
     Attributes:
         speeds: (training examples/s, relative spread of its blocks) of each run.
-        peaks: bytes of each run.
+        peaks: (bytes, how they were taken) of each run.
     """
 
     task: str
     method: str
     speeds: list[tuple[float, float]]
-    peaks: list[float]
+    peaks: list[tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,8 @@ def _machines(study: Study) -> list[str]:
 
 
 def _entry_costs(entry: Entry) -> _Costs:
-    return _Costs(entry.column.title, entry.name, entry.speeds, list(entry.peaks))
+    peaks = [(one.peak_bytes, one.method) for one in entry.memories]
+    return _Costs(entry.column.title, entry.name, entry.speeds, peaks)
 
 
 def _profile_costs(study: Study) -> dict[_Place, _Costs]:
@@ -133,7 +139,7 @@ def _profile_costs(study: Study) -> dict[_Place, _Costs]:
         costs = found.setdefault(place, _Costs(title, f"{who.encoding} · {who.attention}", [], []))
         costs.speeds.append((speed.train_examples_per_second, speed.spread))
         if record.memory is not None:
-            costs.peaks.append(record.memory.peak_bytes)
+            costs.peaks.append((record.memory.peak_bytes, record.memory.method))
     return found
 
 
@@ -183,6 +189,8 @@ def _cost_change(old: _Costs, new: _Costs, quantity: str, tolerance: float) -> C
     before, after = _measurements(old, quantity), _measurements(new, quantity)
     if not before or not after:
         return None
+    if quantity == "memory" and _methods(old) != _methods(new):
+        return None
     first = median(value for value, _ in before)
     last = median(value for value, _ in after)
     half = _ratio_noise(before, after)
@@ -207,7 +215,16 @@ def _measurements(costs: _Costs, quantity: str) -> list[tuple[float, float]]:
     """(value, relative spread of its blocks) of each run."""
     if quantity == "speed":
         return [(rate, spread) for rate, spread in costs.speeds if rate > 0]
-    return [(peak, 0.0) for peak in costs.peaks if peak > 0]
+    return [
+        (peak, RESIDENT_SPREAD if method == RESIDENT else 0.0)
+        for peak, method in costs.peaks
+        if peak > 0
+    ]
+
+
+def _methods(costs: _Costs) -> set[str]:
+    """How memory was taken: what was taken otherwise is no change."""
+    return {method for _, method in costs.peaks}
 
 
 def _ratio_noise(before: list[tuple[float, float]], after: list[tuple[float, float]]) -> float:

@@ -19,7 +19,7 @@ from lra_bench.errors import InputError
 from lra_bench.report.facts import is_lra_data, task_order, task_title
 from lra_bench.report.statistics import Sample
 from lra_bench.report.text import plural, slug
-from lra_bench.results.record import Record
+from lra_bench.results.record import Memory, Record
 from lra_bench.results.store import ResultsStore
 
 PLAN = "study.json"
@@ -109,10 +109,10 @@ class Entry:
         return median(rates) if rates else None
 
     @cached_property
-    def peaks(self) -> list[int]:
-        """Peak bytes of training of the runs on its machine."""
+    def memories(self) -> list[Memory]:
+        """Memory of training of the runs on its machine."""
         return [
-            run.memory.peak_bytes
+            run.memory
             for run in self.runs
             if run.memory is not None and machine_of(run) == self.machine
         ]
@@ -120,7 +120,7 @@ class Entry:
     @cached_property
     def memory(self) -> float | None:
         """Median peak bytes of training."""
-        return median(self.peaks) if self.peaks else None
+        return median(one.peak_bytes for one in self.memories) if self.memories else None
 
     @cached_property
     def parameter_ratio(self) -> float | None:

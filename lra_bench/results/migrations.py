@@ -45,4 +45,16 @@ def _name_micro_batches(document: Document) -> Document:
     return {**document, "micro_batches": told if trained else None}
 
 
-MIGRATIONS: dict[int, Callable[[Document], Document]] = {1: _name_micro_batches}
+def _tell_whole_runs(document: Document) -> Document:
+    """2 → 3: a cell's memory was the peak of all that its process did, not of training steps."""
+    memory = document.get("memory")
+    if memory is None or document.get("kind", "training") != "training":
+        return document
+    whole = {"method": f"{memory['method']}; whole run", "run_peak_bytes": memory["peak_bytes"]}
+    return {**document, "memory": memory | whole}
+
+
+MIGRATIONS: dict[int, Callable[[Document], Document]] = {
+    1: _name_micro_batches,
+    2: _tell_whole_runs,
+}

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # Every change of the schema: one higher, and a function in `migrations`.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# How memory is taken on a CPU.
+RESIDENT = "resident size of the process (VmHWM), peak over base"
 
 Status = Literal["done", "diverged", "out_of_memory", "failed"]
 
@@ -93,10 +95,16 @@ class Throughput(_Part):
 
 
 class Memory(_Part):
-    """Peak memory of training, and how it was taken."""
+    """Peak memory of training steps at fixed length and batch, and how it was taken.
+
+    `run_peak_bytes` is what a machine must have for the whole cell.
+    """
 
     peak_bytes: int
     method: str
+    run_peak_bytes: int | None = Field(
+        default=None, description="data, evaluation and what the allocator keeps included"
+    )
 
 
 class Time(_Part):

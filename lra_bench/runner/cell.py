@@ -18,7 +18,7 @@ from lra_bench.config import Cell
 from lra_bench.data.batches import Batch, CellData, load
 from lra_bench.measure.environment import environment
 from lra_bench.measure.memory import PeakMemory, is_out_of_memory
-from lra_bench.measure.speed import speed
+from lra_bench.measure.speed import memory_steps, speed
 from lra_bench.model.classifier import Classifier, build, count_parameters, geometry_of
 from lra_bench.registry import Spec
 from lra_bench.results.claims import Claim, ClaimLostError
@@ -26,6 +26,7 @@ from lra_bench.results.record import (
     Accuracy,
     Data,
     Identity,
+    Memory,
     Parameters,
     Record,
     Status,
@@ -194,7 +195,6 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
     progress = Progress(run.progress.update, run.say, run.progress.point)
     trainer = Trainer(model, data, settings, cell.seed, run.precision, checkpoint, progress)
     state = trainer.run()
-    run.parts["memory"] = peak.read()
     before_test = time.perf_counter()
     test = evaluate(model, data.test, settings.evaluation_batch, run.precision)
     testing = time.perf_counter() - before_test
@@ -208,8 +208,14 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
         selected_on=settings.selection,
         curve=state.curve,
     )
+    whole = peak.read()
     # Last, so that training starts at once.
-    throughput, measuring = measure(model, data, cell, parts, run.precision)
+    before_measuring = time.perf_counter()
+    memory, throughput = measure(model, data, cell, parts, run.precision)
+    measuring = time.perf_counter() - before_measuring
+    if memory is not None and whole is not None:
+        memory = memory.model_copy(update={"run_peak_bytes": whole.peak_bytes})
+    run.parts["memory"] = memory
     in_loop = state.step * settings.batch / state.training_seconds
     run.parts["throughput"] = throughput.model_copy(update={"loop_examples_per_second": in_loop})
     run.parts["time"] = _time(state, testing, measuring, time.perf_counter() - started)
@@ -218,21 +224,22 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
 
 def measure(
     model: Classifier, data: CellData, cell: Cell, parts: int, precision: Precision
-) -> tuple[Throughput, float]:
-    """Speed at the protocol's full length and batch on random tokens; and the seconds it took.
+) -> tuple[Memory | None, Throughput]:
+    """Memory and speed at the protocol's full length and batch, on random tokens.
 
     A copy of the model is trained, so that nothing of the measurement enters the cell.
     """
-    started = time.perf_counter()
     settings, device = cell.settings, data.train.device
     settings = settings.model_copy(update={"accumulate": parts})
     examples = settings.batch // (parts * distributed.current().world)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        peak = PeakMemory(device)
         trainer = Trainer(copy.deepcopy(model), data, settings, cell.seed, precision)
         if choose_compiled(settings, device):
             trainer.model.compile()
-        throughput = speed(trainer, random_batch(data, examples, cell.seed))
-    return throughput, time.perf_counter() - started
+        batch = random_batch(data, examples, cell.seed)
+        memory_steps(trainer, batch)
+        return peak.read(), speed(trainer, batch)
 
 
 def random_batch(data: CellData, examples: int, seed: int) -> Batch:

@@ -354,7 +354,7 @@ function detail(record) {
     data && block("Data", data),
     accuracy && block("Accuracy", { test: `${fixed(percent(accuracy.test), 2)} % (${accuracy.test_correct} / ${accuracy.test_total})`, best_validation: `${fixed(percent(accuracy.best_validation), 2)} % at step ${accuracy.best_step}`, selected_on: accuracy.selected_on }),
     throughput && block("Throughput", throughput),
-    memory && block("Memory", { peak: `${Math.round(mebibytes(memory.peak_bytes)).toLocaleString("en")} MiB`, method: memory.method }),
+    memory && block("Memory", { peak: `${Math.round(mebibytes(memory.peak_bytes)).toLocaleString("en")} MiB`, ...(memory.run_peak_bytes == null ? {} : { whole_run: `${Math.round(mebibytes(memory.run_peak_bytes)).toLocaleString("en")} MiB` }), method: memory.method }),
     parameters && block("Parameters", parameters),
     time && block("Seconds", time),
     environment && block("Environment", environment),

@@ -49,7 +49,8 @@ class Needs:
         if record.memory is None:
             return
         key = _key(record.identity.config)
-        self._peaks[key] = max(self._peaks.get(key, 0), record.memory.peak_bytes)
+        peak = record.memory.run_peak_bytes or record.memory.peak_bytes
+        self._peaks[key] = max(self._peaks.get(key, 0), peak)
 
     def of(self, cell: Cell) -> int:
         """Bytes; of several encodings measured with this task and attention, the greatest."""
