@@ -57,18 +57,28 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return Whole(found, first_cell, time.monotonic() - began)
 
 
-def where(directory: Path, errors: str) -> str:
-    """In which part of its work a process was when it was killed, by what it left."""
+def left_over(directory: Path) -> set[Path]:
+    """What was being written when a process was killed."""
+    results = directory / "results"
+    return {*results.glob("checkpoints/*/staging*"), *results.glob("records/.*")}
+
+
+def where(directory: Path, errors: str, earlier: set[Path]) -> str:
+    """In which part of its work a process was when it was killed, by what it left and said."""
     if not (directory / "cache").exists():
         return "starting"
     if not any((directory / "cache").glob("*/manifest.json")):
         return "preparing"
+    for path in left_over(directory) - earlier:
+        return "writing a record" if path.parent.name == "records" else "writing a state"
     lines = errors.splitlines()
     if not lines:
         return "before the first cell"
     if "test accuracy" in lines[-1]:
         return "after a record"
-    return "training or evaluating" if "step" in lines[-1] else "beginning a cell"
+    # States are saved after each step here.
+    started = any((directory / "results" / "checkpoints").glob("*/current.pt"))
+    return "training, evaluating or measuring" if started else "beginning a cell"
 
 
 def wait(directory: Path, process: subprocess.Popen[str], dice: random.Random, whole: Whole) -> str:
@@ -104,6 +114,7 @@ def test_killed_at_any_moment_and_resumed(
         directory = tmp_path / str(studies)
         arguments = command(directory / "results", directory / "cache", *MATRIX)
         while True:
+            earlier = left_over(directory)
             process = start(arguments)
             line = ""
             if kills.total() < KILLS:
@@ -114,7 +125,7 @@ def test_killed_at_any_moment_and_resumed(
                 break
             assert process.returncode == -signal.SIGKILL, err
             assert "Traceback" not in out + err
-            kills[where(directory, line + err)] += 1
+            kills[where(directory, line + err, earlier)] += 1
         found = outcomes(directory / "results")
         assert found.keys() == whole.outcomes.keys()
         for name, outcome in found.items():
