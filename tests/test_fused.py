@@ -134,17 +134,24 @@ def test_parts_of_one_tensor_become_features(masked: bool, width: int, dtype: to
     agree(lambda x: heads.joint_features(x, 2, "elu", real, width + 1), definition, joint)
 
 
-def test_the_whole_is_found_from_its_parts_alone() -> None:
+@pytest.mark.parametrize("inference", [False, True])
+def test_the_whole_is_found_from_its_parts_alone(inference: bool) -> None:
     def parts(joint: Tensor) -> list[Tensor]:
         return [part.transpose(1, 2) for part in joint.view(2, 5, 3, 2, 4).unbind(2)]
 
-    joint = torch.randn(2, 5, 24, requires_grad=True) * 1
-    q, k, v = parts(joint)
-    assert heads.joint_of(q, k, v) is joint
-    assert heads.joint_of(k, q, v) is None
-    assert heads.joint_of(q, k, v.clone()) is None
-    assert heads.joint_of(q, k, parts(joint * 1)[2]) is None
-    assert heads.joint_of(*(x[:, :, :4] for x in (q, k, v))) is None
+    with torch.inference_mode(inference):
+        joint = torch.randn(2, 5, 24, requires_grad=not inference) * 1
+        q, k, v = parts(joint)
+        found = heads.joint_of(q, k, v)
+        assert found is not None
+        assert inference or found is joint
+        assert found.data_ptr() == joint.data_ptr()
+        assert (found.shape, found.stride()) == (joint.shape, joint.stride())
+        assert heads.joint_of(k, q, v) is None
+        assert heads.joint_of(q, k, v.clone()) is None
+        assert heads.joint_of(q, k, parts(joint * 1)[2]) is None
+        assert heads.joint_of(*(x[:, :, :4] for x in (q, k, v))) is None
+        assert heads.joint_of(*(torch.randn(2, 2, 5, 4) for _ in range(3))) is None
 
 
 @every_type

@@ -23,17 +23,27 @@ def features(x: Float[Tensor, "batch heads n d"], kind: Kind) -> Float[Tensor, "
 
 def joint_of(*parts: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch n width"] | None:
     """The tensor that queries, keys and values are the three parts of, or None if they are not."""
-    batch, heads, n, d = parts[0].shape
-    joint = parts[0]._base
-    if joint is None or joint.shape != (batch, n, 3 * heads * d) or not joint.is_contiguous():
-        return None
+    first = parts[0]
+    batch, heads, n, d = first.shape
+    shape, place = (batch, n, 3 * heads * d), first.storage_offset()
+    strides = (n * shape[2], d, shape[2], 1)
     for number, part in enumerate(parts):
-        place = joint.storage_offset() + number * heads * d
-        strides = (joint.stride(0), d, joint.stride(1), 1)
         layout = (part.shape, part.stride(), part.storage_offset())
-        if part._base is not joint or layout != (parts[0].shape, strides, place):
+        if layout != (first.shape, strides, place + number * heads * d) or not _same(first, part):
             return None
-    return joint
+    if first.is_inference():
+        return first.as_strided(shape, (strides[0], shape[2], 1), place)
+    joint = first._base
+    if joint is None or (joint.shape, joint.storage_offset()) != (shape, place):
+        return None
+    return joint if joint.is_contiguous() else None
+
+
+def _same(first: Tensor, part: Tensor) -> bool:
+    """Whether both are parts of one tensor; inference mode does not keep of which."""
+    if first.is_inference():
+        return first.untyped_storage().data_ptr() == part.untyped_storage().data_ptr()
+    return part._base is first._base
 
 
 def joint_features(
