@@ -22,11 +22,11 @@ from lra_bench.measure.throughput import seconds_per_call
 from lra_bench.results.record import Memory, Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import identity_of
+from lra_bench.runner.job import Job
 from lra_bench.runner.launchers import local, memory, node
 from lra_bench.runner.launchers.ray import Ray
 from lra_bench.runner.launchers.worker import Place
 from lra_bench.runner.progress import StudyProgress
-from lra_bench.runner.study import Job
 from tests.program import command, finish, outcomes, start
 from tests.small import CPU, prepared_set, small_cell
 

@@ -16,15 +16,17 @@ from lra_bench.cli import main
 from lra_bench.config import Cell, Study
 from lra_bench.errors import InputError
 from lra_bench.results.claims import ClaimLostError, Claims
+from lra_bench.results.plan_file import add_cells
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
+from lra_bench.runner import job as job_module
 from lra_bench.runner import keeping, preparation
-from lra_bench.runner import study as study_module
 from lra_bench.runner.cell import failed_record, identity_of
+from lra_bench.runner.job import Job, run_claimed, run_jobs
 from lra_bench.runner.keeping import RecordKeptElsewhereError, keep
 from lra_bench.runner.plan import PlannedCell
 from lra_bench.runner.progress import StudyProgress
-from lra_bench.runner.study import Job, open_study, run_claimed, run_jobs, standing
+from lra_bench.runner.study import open_study, standing
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.loop import Progress
 from tests.records import make_record
@@ -61,8 +63,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seeds.append(cell.seed)
         return record_of(cell)
 
-    monkeypatch.setattr(study_module, "run_cell", quickly)
-    monkeypatch.setattr(study_module, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(job_module, "run_cell", quickly)
+    monkeypatch.setattr(job_module, "POLL_SECONDS", 0.02)
     return seeds
 
 
@@ -121,7 +123,7 @@ def test_who_loses_a_claim_stops_and_leaves_the_other_be(
         more[1].update(1, 2, "")
         raise AssertionError("the training went on")
 
-    monkeypatch.setattr(study_module, "run_cell", overtaken)
+    monkeypatch.setattr(job_module, "run_cell", overtaken)
     told = Progress(say=lines.append)
     assert run_claimed(cell, tmp_path, store, CPU, lambda name: told) is None
     assert "another worker took over" in lines[0]
@@ -138,7 +140,7 @@ def test_where_both_finish_the_first_record_stands(
         assert store.add(record_of(cell, "diverged"))
         return record_of(cell)
 
-    monkeypatch.setattr(study_module, "run_cell", slowly)
+    monkeypatch.setattr(job_module, "run_cell", slowly)
     told = Progress(say=lines.append)
     assert run_claimed(cell, tmp_path, store, CPU, lambda name: told) is None
     assert [record.status for record in store.read()] == ["diverged"]
@@ -280,7 +282,7 @@ def test_an_unreadable_record_of_the_plan_is_named_and_not_trained_over(
 
 def test_many_plans_are_added_at_once(store: ResultsStore, tmp_path: Path) -> None:
     def add(cell: PlannedCell) -> None:
-        study_module.add_cells(ResultsStore(store.root), [cell.summary()])
+        add_cells(ResultsStore(store.root), [cell.summary()])
 
     threads = [threading.Thread(target=add, args=(cell,)) for cell in planned(8)]
     for thread in threads:

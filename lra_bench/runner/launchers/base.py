@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections import Counter
 
 from lra_bench.results.store import ResultsStore
+from lra_bench.runner.job import Job
 from lra_bench.runner.progress import StudyProgress
-from lra_bench.runner.study import Job
 
 # A cell whose worker is killed goes to another from its checkpoint, until it was killed so often.
 MAXIMUM_KILLS = 3

@@ -22,13 +22,13 @@ from lra_bench.errors import InputError
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
+from lra_bench.runner.job import POLL_SECONDS, Job
 from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers import worker
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
 from lra_bench.runner.launchers.memory import Needs, free_memory, resident
 from lra_bench.runner.launchers.worker import Place
 from lra_bench.runner.progress import StudyProgress
-from lra_bench.runner.study import POLL_SECONDS, Job
 from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
 

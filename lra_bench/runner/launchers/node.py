@@ -39,7 +39,7 @@ def train(job: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[s
     from lra_bench.config import Cell
     from lra_bench.measure.allocator import keep_freed_memory
     from lra_bench.results.store import ResultsStore
-    from lra_bench.runner.study import run_claimed, summary
+    from lra_bench.runner.job import run_claimed, summary
     from lra_bench.training.device import choose_device
     from lra_bench.training.loop import Progress
 
@@ -129,7 +129,7 @@ def _forget(cell: Cell, store: ResultsStore, fingerprint: str) -> None:
 def _brought_back(cell: Cell, store: ResultsStore) -> dict[str, Any]:
     from lra_bench.results.store import read_record
     from lra_bench.runner.cell import identity_of
-    from lra_bench.runner.study import summary
+    from lra_bench.runner.job import summary
 
     identity = identity_of(cell)
     if not store.has(identity):

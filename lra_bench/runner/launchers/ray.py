@@ -21,12 +21,12 @@ from lra_bench.errors import InputError
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
+from lra_bench.runner.job import POLL_SECONDS, Job
 from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers import node
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
 from lra_bench.runner.launchers.memory import Needs
 from lra_bench.runner.progress import StudyProgress
-from lra_bench.runner.study import POLL_SECONDS, Job
 from lra_bench.training.loop import Progress
 
 ANSWER_SECONDS = 10.0
