@@ -128,7 +128,7 @@ def _measurement(
     used = torch.device(device)
     resolved = {
         "precision": choose_precision(settings, used),
-        "compile": choose_compiled(settings, used),
+        "compile": choose_compiled(settings),
     }
     cell = Cell(
         task=task,

@@ -130,7 +130,7 @@ def run_cell(
     logs = LoggerGroup(loggers, cell, name, store.root, progress.say)
     progress = Progress(progress.update, progress.say, logs.point)
     precision = choose_precision(cell.settings, device)
-    run = _Run(cell, device, precision, choose_compiled(cell.settings, device), progress)
+    run = _Run(cell, device, precision, choose_compiled(cell.settings), progress)
     record = _attempt(run, prepared, checkpoint_of(cell, store, claim))
     logs.finish(record)
     return record
@@ -235,7 +235,7 @@ def measure(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         peak = PeakMemory(device)
         trainer = Trainer(copy.deepcopy(model), data, settings, cell.seed, precision)
-        if choose_compiled(settings, device):
+        if choose_compiled(settings):
             trainer.model.compile()
         batch = random_batch(data, examples, cell.seed)
         memory_steps(trainer, batch)
