@@ -189,6 +189,8 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
     data = load(prepared, settings, longest, run.device)
     run.parts["data"] = _data(data)
     if run.compiled:
+        # Recompilations are counted by process: those of earlier cells would use the limit up.
+        torch.compiler.reset()
         model.compile()
 
     seed_everything(cell.seed + 1)
