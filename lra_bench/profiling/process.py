@@ -30,7 +30,7 @@ from lra_bench.profiling.tokens import full_rows
 from lra_bench.registry import Spec, load_plugin
 from lra_bench.results.record import Data, Memory, Parameters, Record, Status
 from lra_bench.tasks.base import Task
-from lra_bench.training.device import Precision, choose_device
+from lra_bench.training.device import Precision, choose_compiled, choose_device
 from lra_bench.training.loop import Trainer
 from lra_bench.training.random_state import seed_everything
 
@@ -77,7 +77,7 @@ class _Setting:
     def model(self, task: Task, settings: Settings) -> Classifier:
         """The pair's model on the device, compiled where the settings say so."""
         model = build(task, settings, self.cell.attention, self.cell.encoding).to(self.device)
-        if settings.compile is True:
+        if choose_compiled(settings):
             model.compile()
         return model
 
@@ -135,7 +135,7 @@ def record_of(
         log=log[-LOG_CHARACTERS:],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         identity=request.measurement.identity,
-        environment=environment(device, precision, compiled=settings.compile is True),
+        environment=environment(device, precision, compiled=choose_compiled(settings)),
         notes=[f"{request.tokens} tokens, none padded; measured in {seconds:.0f} s"],
         **parts,
     )

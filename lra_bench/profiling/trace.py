@@ -16,7 +16,7 @@ from lra_bench.profiling.phases import Phases, Stopwatch, TimedTrainer, measure_
 from lra_bench.profiling.plan import Measurement, sized_task
 from lra_bench.profiling.tokens import full_rows
 from lra_bench.results.record import Identity
-from lra_bench.training.device import Precision, choose_device
+from lra_bench.training.device import Precision, choose_compiled, choose_device
 from lra_bench.training.random_state import seed_everything
 
 STEPS = 10
@@ -100,7 +100,7 @@ def _trainer(
     task = sized_task(one.cell.task, settings.length)
     seed_everything(one.cell.seed)
     model = build(task, settings, one.cell.attention, one.cell.encoding).to(data.train.device)
-    if settings.compile is True:
+    if choose_compiled(settings):
         model.compile()
     precision: Precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
     return TimedTrainer(watch, model, timed(data, watch), settings, one.cell.seed, precision)
