@@ -215,6 +215,8 @@ const percent = (share) => (share == null ? null : 100 * share);
 const fixed = (value, digits) => (value == null ? "—" : value.toFixed(digits));
 const short = (value) => (value == null ? "—" : Number(value.toPrecision(3)).toLocaleString("en"));
 const mebibytes = (bytes) => (bytes == null ? null : bytes / 2 ** 20);
+const whole = (value) => Math.round(value).toLocaleString("en");
+const inMebibytes = (bytes) => (bytes == null ? null : `${whole(mebibytes(bytes))} MiB`);
 const clock = (seconds) => (seconds == null ? "—" : seconds < 90 ? `${seconds.toFixed(0)} s` : seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`);
 const records = await unpack("#data");
 const COLUMNS = [
@@ -227,7 +229,7 @@ const COLUMNS = [
   ["Status", (r) => (r.kind === "profile" ? "profile" : r.status.replaceAll("_", " ")), (v) => v],
   ["Test, %", (r) => percent(r.accuracy?.test), (v) => fixed(v, 2)],
   ["Train ex/s", (r) => r.throughput?.train_examples_per_second ?? null, short],
-  ["Peak, MiB", (r) => mebibytes(r.memory?.peak_bytes), (v) => (v == null ? "—" : Math.round(v).toLocaleString("en"))],
+  ["Peak, MiB", (r) => mebibytes(r.memory?.peak_bytes), (v) => (v == null ? "—" : whole(v))],
   ["Time", (r) => r.time?.total ?? null, clock],
 ];
 const FILTERS = ["Task", "Attention", "Encoding", "Protocol", "Status"];
@@ -354,7 +356,7 @@ function detail(record) {
     data && block("Data", data),
     accuracy && block("Accuracy", { test: `${fixed(percent(accuracy.test), 2)} % (${accuracy.test_correct} / ${accuracy.test_total})`, best_validation: `${fixed(percent(accuracy.best_validation), 2)} % at step ${accuracy.best_step}`, selected_on: accuracy.selected_on }),
     throughput && block("Throughput", throughput),
-    memory && block("Memory", { peak: `${Math.round(mebibytes(memory.peak_bytes)).toLocaleString("en")} MiB`, ...(memory.run_peak_bytes == null ? {} : { whole_run: `${Math.round(mebibytes(memory.run_peak_bytes)).toLocaleString("en")} MiB` }), method: memory.method }),
+    memory && block("Memory", { peak: inMebibytes(memory.peak_bytes), whole_run: inMebibytes(memory.run_peak_bytes), method: memory.method }),
     parameters && block("Parameters", parameters),
     time && block("Seconds", time),
     environment && block("Environment", environment),
