@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Bad input is one line on stderr and code 2. Where something had to be left out, such as a
     record that can't be read, each is a line on stderr too, and the code is at least 1.
     """
+    _replace_what_cannot_be_written()
     log, warnings = logging.getLogger("lra_bench"), _Warnings()
     log.addHandler(warnings)
     try:
@@ -65,6 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         log.removeHandler(warnings)
     return max(code, EXIT_FAILED if warnings.count else 0)
+
+
+def _replace_what_cannot_be_written() -> None:
+    """A terminal without some letter, such as ×, shows `?` for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _main(arguments: Sequence[str] | None) -> int:

@@ -118,10 +118,14 @@ class Registry(Generic[Part]):
             found = importlib.util.find_spec(module)
             if found is None or found.origin is None:
                 raise InputError(f"{self.kind} '{name}': no source file for '{module}'")
-            return _describe_source(name, Path(found.origin).read_text(), class_name, "built-in")
+            return _describe_source(
+                name, Path(found.origin).read_text(encoding="utf-8"), class_name, "built-in"
+            )
         part = self.get(name)
         source = Path(inspect.getfile(part))
-        return _describe_source(name, source.read_text(), part.__name__, source.name)
+        return _describe_source(
+            name, source.read_text(encoding="utf-8"), part.__name__, source.name
+        )
 
     def parse(self, text: str) -> Spec:
         """Read `name` or `name:key=value,…`, check names and types, drop values equal to defaults.

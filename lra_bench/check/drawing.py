@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.ticker import FuncFormatter, LogLocator
 
+from lra_bench.report.canvas import default_looks, new_figure
 from lra_bench.report.palette import COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HEADS_SHOWN = 4
 
@@ -51,7 +50,12 @@ class Sight:
 
 def draw(sight: Sight, output: Path) -> None:
     """Write the figure; its format is that of the file's suffix."""
-    figure = plt.figure(figsize=(10, 6.4), layout="constrained")
+    with default_looks():
+        _draw(sight).savefig(output, dpi=110)
+
+
+def _draw(sight: Sight) -> Figure:
+    figure = new_figure(figsize=(10, 6.4), layout="constrained")
     figure.suptitle(sight.title)
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.1, 1))
     upper, lower = halves
@@ -61,8 +65,7 @@ def draw(sight: Sight, output: Path) -> None:
     _matrices(axes[:shown], sight.matrices)
     _cost(axes[shown], sight.costs, "seconds", 1e3, "ms")
     _cost(axes[shown + 1], sight.costs, "bytes", 2**-20, "MiB")
-    figure.savefig(output, dpi=110)
-    plt.close(figure)
+    return figure
 
 
 def _distances(figure: Any, sight: Sight) -> None:
@@ -132,6 +135,8 @@ def _colours(values: np.ndarray) -> dict[str, Any]:
 
 
 def _cost(axis: Any, costs: Sequence[Cost], what: str, scale: float, unit: str) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
     for number, cost in enumerate(costs):
         values = [scale * value for value in getattr(cost, what)]
         style = {"color": COLOURS[0], "marker": "o"} if number == 0 else {"color": "grey"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lra_bench.report import text
 from lra_bench.report.analysis import Part
+from lra_bench.report.canvas import default_looks, new_figure
 from lra_bench.report.curves import Curve
 from lra_bench.report.efficiency import CostCurve, Profile
 from lra_bench.report.entries import Names, Setting
@@ -61,18 +62,13 @@ def _canvas(panels: int, columns: int, legend_rows: int = 0) -> Iterator[tuple[F
     """Axes at fixed places: finding out how much room letters take would double the time."""
     import warnings
 
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(_RC), warnings.catch_warnings():
+    with default_looks(_RC), warnings.catch_warnings():
         # A name in letters that the font lacks is drawn as boxes; it need not be said each time.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         rows = math.ceil(panels / columns)
         below = _BOTTOM + _LEGEND_ROW * legend_rows
         height = PANEL_HEIGHT * rows + _TOP + below + _GAP_DOWN * (rows - 1)
-        figure = Figure(figsize=(TEXT_WIDTH, height))
-        FigureCanvasAgg(figure)  # labels are placed by the size of their letters
+        figure = new_figure(figsize=(TEXT_WIDTH, height))
         width = (TEXT_WIDTH - _LEFT - _RIGHT - _GAP_ACROSS * (columns - 1)) / columns
         figure.subplots_adjust(
             left=_LEFT / TEXT_WIDTH,
