@@ -248,6 +248,19 @@ def test_a_checkpoint_that_is_claimed_is_no_orphan(tmp_path: Path) -> None:
     held.release()
 
 
+def test_the_checkpoint_of_a_cell_that_failed_is_no_orphan(tmp_path: Path) -> None:
+    """`--retry` carries on from it, also where the plan does not name the cell any longer."""
+    statuses = ("failed", "out_of_memory", "diverged", "done")
+    records = [true_record(seed, status=status) for seed, status in enumerate(statuses)]
+    store = write_store(tmp_path, records)
+    write_plan(tmp_path, [])
+    names = [record.identity.hash[:16] for record in records]
+    for name in names:
+        (store.checkpoints / name).mkdir()
+    assert doctor(tmp_path, "--fix") == 0
+    assert {path.name for path in store.checkpoints.iterdir()} == set(names[:2])
+
+
 def test_without_a_readable_plan_no_checkpoint_is_an_orphan(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

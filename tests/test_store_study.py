@@ -21,7 +21,7 @@ from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import job as job_module
 from lra_bench.runner import keeping, preparation
-from lra_bench.runner.cell import failed_record, identity_of
+from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
 from lra_bench.runner.job import Job, run_claimed, run_jobs
 from lra_bench.runner.keeping import RecordKeptElsewhereError, keep
 from lra_bench.runner.plan import PlannedCell
@@ -77,6 +77,25 @@ def test_a_claimed_cell_is_trained_once_and_leaves_only_its_record(
     assert trained == [0]
     left = [path for path in store.root.rglob("*") if path.is_file()]
     assert left == [store.path(identity_of(cell))]
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [("done", False), ("diverged", False), ("failed", True), ("out_of_memory", True)],
+)
+def test_a_checkpoint_is_kept_until_its_cell_has_ended(
+    store: ResultsStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+    kept: bool,
+) -> None:
+    cell = small_cell()
+    checkpoint = checkpoint_of(cell, store)
+    checkpoint.save({"step": 1})
+    monkeypatch.setattr(job_module, "run_cell", lambda *_: record_of(cell, status))
+    assert run_claimed(cell, tmp_path, store, CPU, start) == record_of(cell, status)
+    assert (checkpoint.load()[0] is not None) == kept
 
 
 def test_cells_of_others_are_returned_to_and_waited_for(

@@ -184,11 +184,12 @@ def _plan_and_checkpoints(store: ResultsStore, records: dict[Path, Record]) -> I
         yield Finding("unreadable plan", "study.json", str(error).rpartition("; ")[2])
         cells = None
     planned = None if cells is None else {cell["hash"][:16] for cell in cells}
-    finished = {record.identity.hash[:16] for record in records.values()}
+    recorded = {one.identity.hash[:16]: one.is_final for one in records.values()}
     for directory in sorted(path for path in store.checkpoints.glob("*") if path.is_dir()):
-        if _is_held(store, directory.name):
+        # A cell that failed carries on from its checkpoint when it is tried again.
+        if _is_held(store, directory.name) or recorded.get(directory.name) is False:
             continue
-        if directory.name in finished:
+        if directory.name in recorded:
             reason = "its cell has a record"
         elif planned is not None and directory.name not in planned:
             reason = "its cell is not in study.json"

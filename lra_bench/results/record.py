@@ -154,3 +154,8 @@ class Record(_Part):
         default=None, description="parts of each step's batch; more than configured: memory ran out"
     )
     notes: list[str] = Field(default_factory=list, description="e.g. gradient accumulation used")
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the cell has ended: a try at any other goes on from its checkpoint."""
+        return self.status in ("done", "diverged")

@@ -102,7 +102,8 @@ def run_claimed(
             progress.say(str(error))
             return None
         stands = keep(record, store, progress.say)
-        checkpoint_of(cell, store).remove()
+        if stands and record.is_final:
+            checkpoint_of(cell, store).remove()
         if not stands:
             progress.say("another worker's record of this cell was first and stands")
         return record if stands else None
@@ -110,12 +111,17 @@ def run_claimed(
 
 def summary(record: Record) -> str:
     """One line on how a cell ended."""
-    if record.accuracy is None or record.throughput is None:
+    if record.accuracy is None:
         return f"{record.status}: {record.reason}"
+    speed = record.throughput
     return (
         f"test accuracy {record.accuracy.test:.2%} "
         f"({record.accuracy.test_correct}/{record.accuracy.test_total}), "
-        f"{record.throughput.train_examples_per_second:.0f} examples/s"
+        + (
+            "speed not measured"
+            if speed is None
+            else f"{speed.train_examples_per_second:.0f} examples/s"
+        )
     )
 
 

@@ -21,7 +21,7 @@ import torch
 from lra_bench.errors import InputError
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
-from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
+from lra_bench.runner.cell import failed_record, identity_of
 from lra_bench.runner.job import POLL_SECONDS, Job
 from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers import worker
@@ -272,7 +272,6 @@ class _Pool:
             return
         with claim:
             stands = keep(failed_record(cell, reason), self.store, self.progress.say)
-            checkpoint_of(cell, self.store).remove()
         self._finish(task, "failed" if stands else None, f"failed: {reason}", slot)
 
     def _interrupt(self) -> None:

@@ -20,7 +20,7 @@ from lra_bench.data.store import Manifest
 from lra_bench.errors import InputError
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
+from lra_bench.runner.cell import failed_record, identity_of
 from lra_bench.runner.job import POLL_SECONDS, Job
 from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers import node
@@ -270,7 +270,6 @@ class _Driver:
             self.waiting.append(task)
             return
         stands = keep(failed_record(cell, reason), self.store, self.progress.say)
-        checkpoint_of(cell, self.store).remove()
         self._finish(task, "failed" if stands else None, f"failed: {reason}")
 
     def _finish(self, task: _Task, status: str | None, line: str) -> None:
