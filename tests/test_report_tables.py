@@ -78,6 +78,22 @@ def test_invalid_and_failed_are_shown_with_their_reason() -> None:
     assert part.failure_table.rows[0][-1].text == "9 GiB asked"
 
 
+def test_a_run_without_speed_has_its_accuracy_and_is_named() -> None:
+    measured = make_record("text", encoding="none")
+    unmeasured = make_record("text", encoding="rope").model_copy(
+        update={"throughput": None, "memory": None}
+    )
+    part = part_of(measured, unmeasured)
+    assert cells(part.accuracy_tables[0], "rope")[1].value is not None
+    row = next(row for row in part.standing_table.rows if row[1].text == "rope")
+    assert [cell.text for cell in row[-2:]] == ["—", "—"]
+    assert (
+        "Speed could not be measured (records say why): rope · linear on Text."
+        in part.standing_table.notes
+    )
+    assert not [note for note in part_of(measured).standing_table.notes if "could not" in note]
+
+
 def test_summary_does_not_rank_what_does_not_differ() -> None:
     part = part_of(*(make_record("text", encoding=e, accuracy=0.6) for e in ("none", "rope")))
     (words,) = [f.text for f in summarise(part) if f.lead.startswith("Encodings")]

@@ -151,6 +151,7 @@ def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence
             *_average_notes(setting),
             "Speed: geometric mean over tasks of training examples/s at fixed length. "
             "Memory: the largest peak of its tasks.",
+            *_unmeasured(setting),
             *(
                 [
                     "On the front: how often no other method is at once as fast and as accurate, "
@@ -162,6 +163,18 @@ def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence
             ),
         ],
     )
+
+
+def _unmeasured(setting: Setting) -> list[str]:
+    """A note on the runs that have an accuracy and no speed."""
+    found = [
+        f"{entry.name} on {entry.column.title}"
+        for entry in setting.entries.values()
+        if any(run.throughput is None for run in entry.runs)
+    ]
+    if not found:
+        return []
+    return [f"Speed could not be measured (records say why): {text.listed(found)}."]
 
 
 def _average_notes(setting: Setting) -> list[str]:
