@@ -13,6 +13,9 @@ from hypothesis import settings
 settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
 
+# Hardly any time is spent on measuring speed, before the package reads how much.
+os.environ.setdefault("LRA_BENCH_BLOCK_SECONDS", "0")
+
 # What a shell starts in the background ignores Ctrl-C, and what that starts inherits it:
 # with a handler here the programs that tests start and interrupt begin as in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
