@@ -12,7 +12,7 @@ import torch
 from lra_bench.cli import main
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
-from lra_bench.measure.memory import PeakMemory, is_out_of_memory
+from lra_bench.measure.memory import PeakMemory
 from lra_bench.measure.throughput import FEWEST_BLOCKS, seconds_per_call
 from lra_bench.profiling.phases import Stopwatch, TimedTrainer, measure_phases, timed
 from lra_bench.profiling.plan import Measurement, ProfileStudy, plan, sized_task, why_invalid
@@ -21,6 +21,7 @@ from lra_bench.profiling.study import measure_apart, request_of, run_profile
 from lra_bench.profiling.tokens import full_rows
 from lra_bench.registry import Spec
 from lra_bench.results.store import ResultsStore
+from lra_bench.training.out_of_memory import is_out_of_memory
 from tests.small import CPU, prepared_set, small_cell
 
 TINY = {"layers": 1, "dim": 16, "qkv": 16, "mlp": 16, "precision": "float32"}

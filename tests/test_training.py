@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from lra_bench.model.classifier import build
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import cell as cell_module
-from lra_bench.runner.cell import run_cell
+from lra_bench.runner.cell import checkpoint_of, run_cell
+from lra_bench.runner.job import run_claimed
+from lra_bench.runner.study import set_aside_failed
 from lra_bench.tasks import tasks
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.evaluation import evaluate
@@ -135,6 +138,147 @@ def test_damaged_checkpoint_gives_way_to_the_previous(tmp_path: Path) -> None:
     assert "current.pt is damaged" in complaints[0]
 
 
+def stop_at(step: int) -> Progress:
+    """Ends a run when it has taken so many steps, as a kill would."""
+
+    def kill(taken: int, steps: int, status: str) -> None:
+        if taken == step:
+            raise KeyboardInterrupt
+
+    return Progress(update=kill)
+
+
+def killed(cell: Cell, prepared: Path, root: Path) -> Checkpoint:
+    """The checkpoint of a run of 30 steps that was killed late: it is of step 20."""
+    with pytest.raises(KeyboardInterrupt):
+        train(cell, prepared, root, stop_at(27))
+    return checkpoint_of(cell, ResultsStore(root))
+
+
+def resumed(cell: Cell, prepared: Path, root: Path) -> tuple[Record, list[int]]:
+    """The record of a run that is carried on, and the steps that it took."""
+    steps: list[int] = []
+    record = train(cell, prepared, root, Progress(update=lambda step, *_: steps.append(step)))
+    return record, steps
+
+
+def assert_same_training(record: Record, whole: Record) -> None:
+    """Equal but for the rounding of sums."""
+    assert record.accuracy is not None
+    assert whole.accuracy is not None
+    assert record.accuracy.test_correct == whole.accuracy.test_correct
+    for point, reference in zip(record.accuracy.curve, whole.accuracy.curve, strict=True):
+        assert point.model_dump() == pytest.approx(reference.model_dump(), abs=1e-5)
+
+
+def test_a_run_goes_on_with_another_number_of_threads(prepared: Path, tmp_path: Path) -> None:
+    cell, threads = small_cell(dropout=0.0), torch.get_num_threads()
+    whole = train(cell, prepared, tmp_path / "whole")
+    killed(cell, prepared, tmp_path / "parts")
+    torch.set_num_threads(threads + 1)
+    try:
+        record, steps = resumed(cell, prepared, tmp_path / "parts")
+    finally:
+        torch.set_num_threads(threads)
+    assert steps == [*range(21, 31)]
+    assert_same_training(record, whole)
+    assert record.notes == []
+
+
+def on_a_gpu(state: dict[str, Any]) -> str:
+    """As if saved on a GPU, whose generators have other states."""
+    gpu = torch.zeros(16, dtype=torch.uint8)
+    state["random"] |= {"device": "cuda", "generator": gpu}
+    state["draws"] = torch.cat([state["draws"][0], gpu])[None]
+    return "on cpu, saved on cuda"
+
+
+def by_two_processes(state: dict[str, Any]) -> str:
+    state["draws"] = torch.cat([state["draws"], state["draws"]])
+    return "by 1 process, saved by 2"
+
+
+def by_an_earlier_version(state: dict[str, Any]) -> str:
+    """Its random states were laid out otherwise, and it knew of no notes."""
+    for name in ("draws", "notes", "micro_batches"):
+        del state[name]
+    random = state["random"]
+    del random["device"]
+    random |= {"torch": torch.get_rng_state(), "cuda": []}
+    return "on cpu, saved by an earlier version"
+
+
+@pytest.mark.parametrize("change", [on_a_gpu, by_two_processes, by_an_earlier_version])
+def test_weights_go_on_where_the_random_state_cannot(
+    prepared: Path, tmp_path: Path, change: Callable[[dict[str, Any]], str]
+) -> None:
+    cell = small_cell(dropout=0.0)
+    whole = train(cell, prepared, tmp_path / "whole")
+    checkpoint = killed(cell, prepared, tmp_path / "parts")
+    state, _ = checkpoint.load()
+    assert state is not None
+    how = change(state)
+    checkpoint.save(state)
+    record, steps = resumed(cell, prepared, tmp_path / "parts")
+    assert steps == [*range(21, 31)]
+    # Without dropout there is nothing random after the first step: all but the note is equal.
+    assert_same_training(record, whole)
+    note = f"carried on from step 20 {how}: random draws begin anew there"
+    assert record.notes == [note]
+    assert note in record.log
+
+
+def test_draws_that_begin_anew_can_be_repeated(prepared: Path, tmp_path: Path) -> None:
+    cell, found = small_cell(encoding="spe-sine", dropout=0.1), []
+    for name in ("a", "b"):
+        checkpoint = killed(cell, prepared, tmp_path / name)
+        state, _ = checkpoint.load()
+        assert state is not None
+        on_a_gpu(state)
+        checkpoint.save(state)
+        torch.randn(len(found))
+        found.append(outcome(train(cell, prepared, tmp_path / name)))
+    assert found[0] == found[1]
+
+
+def test_a_checkpoint_of_another_model_is_passed_over(prepared: Path, tmp_path: Path) -> None:
+    """A plugin's parameters may change their shape under one name."""
+    cell = small_cell()
+    whole = train(cell, prepared, tmp_path / "whole")
+    checkpoint = killed(cell, prepared, tmp_path / "parts")
+    state, _ = checkpoint.load()
+    assert state is not None
+    name, value = next(iter(state["model"].items()))
+    state["model"][name] = value[1:]
+    checkpoint.save(state)
+    record, steps = resumed(cell, prepared, tmp_path / "parts")
+    assert steps == [*range(1, 31)]
+    assert record.accuracy == whole.accuracy
+    assert "the checkpoint is of another model; begun anew" in record.log
+
+
+def test_a_cell_that_fails_late_carries_on_when_tried_again(prepared: Path, tmp_path: Path) -> None:
+    cell, store = small_cell(dropout=0.1), ResultsStore(tmp_path / "parts")
+    whole = train(cell, prepared, tmp_path / "whole")
+    store.create()
+    steps: list[int] = []
+
+    def lose(step: int, *_: object) -> None:
+        if step == 27:
+            raise ConnectionError("the file server is away")
+
+    failed = run_claimed(cell, prepared, store, CPU, lambda _: Progress(update=lose))
+    assert failed is not None
+    assert failed.status == "failed"
+    set_aside_failed(store, [cell])
+    told = Progress(update=lambda step, *_: steps.append(step))
+    record = run_claimed(cell, prepared, store, CPU, lambda _: told)
+    assert record is not None
+    assert steps == [*range(21, 31)]
+    assert outcome(record) == outcome(whole)
+    assert list(store.checkpoints.iterdir()) == []
+
+
 def test_divergence_is_a_record(prepared: Path, tmp_path: Path) -> None:
     record = train(small_cell(learning_rate=1e30), prepared, tmp_path)
     assert record.status == "diverged"
@@ -153,34 +297,6 @@ def test_exception_is_a_record_with_its_traceback(
     assert record.status == "failed"
     assert record.reason == "RuntimeError: a plugin's own mistake"
     assert "Traceback" in record.log
-
-
-def test_out_of_memory_halves_the_micro_batch(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = Trainer.step
-
-    def limited(self: Trainer, batch: Any, share: float = 1.0) -> None:
-        if batch.examples > 2:
-            raise torch.OutOfMemoryError("no memory for more than two examples")
-        whole(self, batch, share)
-
-    monkeypatch.setattr(Trainer, "step", limited)
-    record = train(small_cell(), prepared, tmp_path)
-    assert record.status == "done", record.log
-    assert record.notes == ["out of memory: batch of 8 in 4 micro-batches"]
-
-
-def test_hopeless_lack_of_memory_is_a_record(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(self: Trainer, batch: Any, share: float = 1.0) -> None:
-        raise MemoryError("nothing left")
-
-    monkeypatch.setattr(Trainer, "step", never)
-    record = train(small_cell(), prepared, tmp_path)
-    assert record.status == "out_of_memory"
-    assert record.reason == "nothing left"
 
 
 def test_accumulated_gradients_equal_the_whole_batch(prepared: Path) -> None:

@@ -24,7 +24,6 @@ _GROUPS = (
     ),
 )
 _SHARE_OF_FREE = 0.95
-_NO_MEMORY = ("can't allocate memory", "std::bad_alloc", "could not create a memory object")
 
 
 class PeakMemory:
@@ -86,13 +85,6 @@ def _free_memory() -> int | None:
         if limit.exists() and (most := limit.read_text().strip()) != "max":
             free = min(free, int(most) - int(use.read_text()))
     return free
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that memory ran out, on whatever device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def _resident(field: str) -> int:

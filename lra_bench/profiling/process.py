@@ -21,7 +21,7 @@ from lra_bench.data.batches import CellData
 from lra_bench.data.store import Manifest
 from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.measure.environment import environment
-from lra_bench.measure.memory import PeakMemory, is_out_of_memory, stay_within_free_memory
+from lra_bench.measure.memory import PeakMemory, stay_within_free_memory
 from lra_bench.measure.speed import memory_steps, speed, train_step
 from lra_bench.measure.throughput import synchronise
 from lra_bench.model.classifier import Classifier, build, count_parameters
@@ -32,6 +32,7 @@ from lra_bench.results.record import Data, Memory, Parameters, Record, Status
 from lra_bench.tasks.base import Task
 from lra_bench.training.device import Precision, choose_compiled, choose_device
 from lra_bench.training.loop import Trainer
+from lra_bench.training.out_of_memory import is_out_of_memory
 from lra_bench.training.random_state import seed_everything
 
 LOG_CHARACTERS = 8000

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import gc
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import torch
 from lra_bench.config import Cell
 from lra_bench.data.batches import Batch, CellData, load
 from lra_bench.measure.environment import environment
-from lra_bench.measure.memory import PeakMemory, is_out_of_memory
+from lra_bench.measure.memory import PeakMemory
 from lra_bench.measure.speed import memory_steps, speed
 from lra_bench.model.classifier import Classifier, build, count_parameters, geometry_of
 from lra_bench.registry import Spec
@@ -39,12 +38,10 @@ from lra_bench.tasks import tasks
 from lra_bench.training import distributed
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.device import Precision, choose_compiled, choose_precision
-from lra_bench.training.evaluation import evaluate
 from lra_bench.training.loop import DivergedError, Progress, State, Trainer
+from lra_bench.training.out_of_memory import give_back, is_out_of_memory
 from lra_bench.training.random_state import seed_everything
 
-# Micro-batches are halved at most so often when memory runs out.
-MAXIMUM_HALVINGS = 6
 LOG_CHARACTERS = 8000
 
 
@@ -90,6 +87,11 @@ class _Run:
         self.lines.append(line)
         self.progress.say(line)
 
+    def note(self, line: str) -> None:
+        """Say a line that the record keeps among its notes."""
+        self.notes.append(line)
+        self.say(line)
+
     def record(self, status: Status, reason: str | None = None) -> Record:
         """The record of this cell as it stands."""
         return Record(
@@ -128,10 +130,13 @@ def run_cell(
     """
     name = store.path(identity_of(cell)).stem
     logs = LoggerGroup(loggers, cell, name, store.root, progress.say)
-    progress = Progress(progress.update, progress.say, logs.point)
+    progress = replace(progress, point=logs.point)
     precision = choose_precision(cell.settings, device)
     run = _Run(cell, device, precision, choose_compiled(cell.settings), progress)
     record = _attempt(run, prepared, checkpoint_of(cell, store, claim))
+    if record.throughput is None:
+        # Something failed: the next cell of this process begins with nothing of it.
+        give_back(device)
     logs.finish(record)
     return record
 
@@ -139,7 +144,7 @@ def run_cell(
 def _attempt(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
     """The cell's record, whatever went wrong."""
     try:
-        return _with_less_memory(run, prepared, checkpoint)
+        return _train_and_measure(run, prepared, checkpoint)
     except ClaimLostError:
         raise
     except DivergedError as error:
@@ -147,39 +152,13 @@ def _attempt(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
         return run.record("diverged", str(error))
     except Exception as error:
         run.lines.append(traceback.format_exc())
-        if is_out_of_memory(error):
-            return run.record("out_of_memory", _first_line(error))
-        return run.record("failed", f"{type(error).__name__}: {_first_line(error)}")
+        status: Status = "out_of_memory" if is_out_of_memory(error) else "failed"
+        return run.record(status, _reason(error))
 
 
-def _with_less_memory(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
-    """Run; where memory runs out, run again with the batch in twice as many micro-batches."""
-    cell = run.cell
-    for halvings in range(MAXIMUM_HALVINGS + 1):
-        parts = cell.settings.accumulate << halvings
-        if cell.settings.batch % parts:
-            break
-        if halvings:
-            run.notes = [f"out of memory: batch of {cell.settings.batch} in {parts} micro-batches"]
-            run.say(run.notes[0])
-        try:
-            return _train_and_measure(run, prepared, checkpoint, parts)
-        except Exception as error:
-            # Of several processes, the others may have had enough: they can't all begin again.
-            if not is_out_of_memory(error) or distributed.current().world > 1:
-                raise
-            problem = error
-            del error
-        gc.collect()
-        if run.device.type == "cuda":
-            torch.cuda.empty_cache()
-    raise problem
-
-
-def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts: int) -> Record:
-    cell, settings = run.cell, run.cell.settings.model_copy(update={"accumulate": parts})
+def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
+    cell, settings = run.cell, run.cell.settings
     started = time.perf_counter()
-    run.parts["micro_batches"] = parts
     task = tasks.create(cell.task)
     peak = PeakMemory(run.device)
     seed_everything(cell.seed)
@@ -194,12 +173,36 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
         model.compile()
 
     seed_everything(cell.seed + 1)
-    progress = Progress(run.progress.update, run.say, run.progress.point)
-    trainer = Trainer(model, data, settings, cell.seed, run.precision, checkpoint, progress)
-    state = trainer.run()
-    before_test = time.perf_counter()
-    test = evaluate(model, data.test, settings.evaluation_batch, run.precision)
-    testing = time.perf_counter() - before_test
+    state, rate, testing = _train_and_test(run, model, data, checkpoint)
+    whole = peak.read()
+    # Last, so that training starts at once.
+    before_measuring = time.perf_counter()
+    memory, throughput = _measured(run, model, data)
+    measuring = time.perf_counter() - before_measuring
+    if memory is not None and whole is not None:
+        memory = memory.model_copy(update={"run_peak_bytes": whole.peak_bytes})
+    run.parts["memory"] = memory
+    if throughput is not None:
+        throughput = throughput.model_copy(update={"loop_examples_per_second": rate})
+    run.parts["throughput"] = throughput
+    run.parts["time"] = _time(state, testing, measuring, time.perf_counter() - started)
+    return run.record("done")
+
+
+def _train_and_test(
+    run: _Run, model: Classifier, data: CellData, checkpoint: Checkpoint
+) -> tuple[State, float | None, float]:
+    """Train the model and score it; return its state, its examples/s and the test's seconds."""
+    settings = run.cell.settings
+    progress = replace(run.progress, say=run.say, note=run.note)
+    trainer = Trainer(model, data, settings, run.cell.seed, run.precision, checkpoint, progress)
+    try:
+        state = trainer.run()
+        before_test = time.perf_counter()
+        test = trainer.score(data.test)
+        testing = time.perf_counter() - before_test
+    finally:
+        run.parts["micro_batches"] = trainer.state.micro_batches
     assert state.best is not None
     run.parts["accuracy"] = Accuracy(
         test=test.accuracy,
@@ -210,18 +213,19 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint, parts:
         selected_on=settings.selection,
         curve=state.curve,
     )
-    whole = peak.read()
-    # Last, so that training starts at once.
-    before_measuring = time.perf_counter()
-    memory, throughput = measure(model, data, cell, parts, run.precision)
-    measuring = time.perf_counter() - before_measuring
-    if memory is not None and whole is not None:
-        memory = memory.model_copy(update={"run_peak_bytes": whole.peak_bytes})
-    run.parts["memory"] = memory
-    in_loop = state.step * settings.batch / state.training_seconds
-    run.parts["throughput"] = throughput.model_copy(update={"loop_examples_per_second": in_loop})
-    run.parts["time"] = _time(state, testing, measuring, time.perf_counter() - started)
-    return run.record("done")
+    return state, trainer.examples_per_second(), testing
+
+
+def _measured(
+    run: _Run, model: Classifier, data: CellData
+) -> tuple[Memory | None, Throughput | None]:
+    """Memory and speed of a cell whose accuracy stands; where that fails, a note says why."""
+    try:
+        return measure(model, data, run.cell, run.parts["micro_batches"], run.precision)
+    except Exception as error:
+        run.lines.append(traceback.format_exc())
+        run.note(f"speed and memory could not be measured: {_reason(error)}")
+        return None, None
 
 
 def measure(
@@ -290,5 +294,7 @@ def _time(state: State, testing: float, measuring: float, total: float) -> Time:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:500]
+def _reason(error: Exception) -> str:
+    """An error's first line, with its kind unless it speaks of memory."""
+    line = (str(error).splitlines() or [""])[0][:500]
+    return line if line and is_out_of_memory(error) else f"{type(error).__name__}: {line}"

@@ -34,11 +34,11 @@ class Checkpoint:
         self.directory.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        content = buffer.getvalue()
         staging = self.directory / f"staging.{uuid.uuid4().hex}"
         try:
             with staging.open("wb") as file:
-                file.write(hashlib.sha256(content).digest() + content)
+                file.write(hashlib.sha256(buffer.getbuffer()).digest())
+                file.write(buffer.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             self.before_save()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn import functional
 
-from lra_bench.data.batches import DeviceSplit
+from lra_bench.data.batches import Batch, DeviceSplit
 from lra_bench.model.classifier import Classifier
 from lra_bench.training import distributed
 from lra_bench.training.device import Precision, precision_context
+from lra_bench.training.out_of_memory import first_that_fits
 
 # Random encodings draw the same codes in every evaluation, so that a score can be repeated.
 EVALUATION_SEED = 20_240_229
@@ -18,11 +22,15 @@ EVALUATION_SEED = 20_240_229
 
 @dataclass(frozen=True)
 class Score:
-    """Correct answers out of all examples, and the mean cross-entropy in nats."""
+    """Correct answers out of all examples, and the mean cross-entropy in nats.
+
+    `at_once` examples were scored at a time: fewer than asked for where memory ran out.
+    """
 
     correct: int
     total: int
     loss: float
+    at_once: int
 
     @property
     def accuracy(self) -> float:
@@ -40,31 +48,73 @@ def evaluate(
 ) -> Score:
     """Score the split, every example once; the model is left in training mode as it was.
 
-    Of several processes the first evaluates, and the others wait for its score.
+    Where memory runs out, batches are scored half by half, and so on, with the same scores. Of
+    several processes the first evaluates, and the others wait for its score.
     """
 
-    def score() -> tuple[float, float, float]:
+    def score() -> tuple[float, float, float, float]:
         return _score(model, split, batch, precision, limit)
 
-    correct, total, loss = distributed.current().numbers_of_first(score, 3)
-    return Score(int(correct), int(total), loss)
+    correct, total, loss, at_once = distributed.current().numbers_of_first(score, 4)
+    return Score(int(correct), int(total), loss, int(at_once))
 
 
 def _score(
     model: Classifier, split: DeviceSplit, batch: int, precision: Precision, limit: int | None
-) -> tuple[float, float, float]:
+) -> tuple[float, float, float, float]:
     was_training = model.training
     model.eval()
     device = split.device
     generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
     totals = torch.zeros(2, dtype=torch.float64, device=device)
-    total = 0
-    for part in split.evaluation_batches(batch, limit):
-        with precision_context(device, precision):
-            scores = model(part.tokens, part.lengths, generator)
-        totals[0] += (scores.argmax(dim=1) == part.labels).sum()
-        totals[1] += functional.cross_entropy(scores, part.labels, reduction="sum")
-        total += part.examples
+    total, at_once = 0, batch
+    for whole in split.evaluation_batches(batch, limit):
+        size, answers = _answers(model, whole, generator, precision, at_once)
+        if size < whole.examples:
+            at_once = size
+        totals += answers
+        total += whole.examples
     model.train(was_training)
     correct, loss = totals.tolist()
-    return correct, total, loss / total
+    return correct, total, loss / total, at_once
+
+
+def _answers(
+    model: Classifier,
+    batch: Batch,
+    generator: torch.Generator,
+    precision: Precision,
+    at_once: int,
+) -> tuple[int, Float[Tensor, " 2"]]:
+    """How many examples of a batch fit at a time; how many are correct, and their summed loss."""
+    drawn = generator.get_state()
+
+    def score(size: int) -> Tensor:
+        found = torch.zeros(2, dtype=torch.float64, device=generator.device)
+        for part in _parts(batch, size):
+            # All parts meet the draws that the whole batch would.
+            generator.set_state(drawn)
+            with precision_context(generator.device, precision):
+                scores = model(part.tokens, part.lengths, generator)
+            found[0] += (scores.argmax(dim=1) == part.labels).sum()
+            found[1] += functional.cross_entropy(scores, part.labels, reduction="sum")
+        return found
+
+    return first_that_fits(score, _halves(min(at_once, batch.examples)), generator.device)
+
+
+def _parts(batch: Batch, size: int) -> Iterator[Batch]:
+    """The batch in parts of so many examples, padded as it is."""
+    inputs = len(batch.tokens) // batch.examples
+    for start in range(0, batch.examples, size):
+        rows = slice(start * inputs, (start + size) * inputs)
+        lengths = None if batch.lengths is None else batch.lengths[rows]
+        yield Batch(batch.tokens[rows], lengths, batch.labels[start : start + size])
+
+
+def _halves(size: int) -> Iterator[int]:
+    """The size, its half, and so on to one."""
+    yield size
+    while size > 1:
+        size = (size + 1) // 2
+        yield size

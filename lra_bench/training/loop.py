@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
+from jaxtyping import Int
+from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
 
 from lra_bench.config import Settings
-from lra_bench.data.batches import Batch, BatchOrder, CellData
+from lra_bench.data.batches import Batch, BatchOrder, CellData, DeviceSplit
 from lra_bench.errors import InputError
 from lra_bench.measure.throughput import synchronise
 from lra_bench.model.classifier import Classifier
@@ -26,7 +27,16 @@ from lra_bench.training.device import Precision, precision_context
 from lra_bench.training.evaluation import Score, evaluate
 from lra_bench.training.interruption import Interruption
 from lra_bench.training.optimiser import build_optimiser, set_learning_rate
-from lra_bench.training.random_state import get_draws, get_state, set_draws, set_state
+from lra_bench.training.out_of_memory import first_that_fits
+from lra_bench.training.random_state import (
+    draw_anew,
+    draw_apart,
+    get_draws,
+    get_state,
+    obstacle,
+    set_draws,
+    set_state,
+)
 
 # A state is saved at every evaluation, and in between once so many seconds have passed.
 CHECKPOINT_SECONDS = float(os.environ.get("LRA_BENCH_CHECKPOINT_SECONDS") or 120)
@@ -40,18 +50,29 @@ class DivergedError(Exception):
 
 @dataclass
 class Progress:
-    """What a run tells of itself: at every step's end, a line now and then, at every evaluation."""
+    """What a run tells of itself: at every step's end, a line now and then, at every evaluation.
+
+    A note is a line that belongs in the record as well.
+    """
 
     update: Callable[[int, int, str], None] = lambda step, steps, status: None
     say: Callable[[str], None] = lambda line: None
+    note: Callable[[str], None] = lambda line: None
     point: Callable[[CurvePoint], None] = lambda point: None
 
 
 @dataclass
 class State:
-    """Where a run stands, besides weights, optimiser and random states."""
+    """Where a run stands, besides weights, optimiser and random states.
+
+    Attributes:
+        micro_batches: parts of each step's batch: more than configured once memory ran out.
+        notes: what was noted so far.
+    """
 
     step: int = 0
+    micro_batches: int = 1
+    notes: list[str] = field(default_factory=list)
     curve: list[CurvePoint] = field(default_factory=list)
     best: CurvePoint | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -68,6 +89,8 @@ class Trainer:
 
     Where this process has joined others (`distributed`), each takes its part of every batch. The
     encodings draw the same in all of them; what dropout draws is each one's own.
+
+    Where memory runs out, a step or an evaluation is done again with fewer examples at a time.
 
     Args:
         model: on its device already.
@@ -103,7 +126,9 @@ class Trainer:
         # Summed loss and correct answers since the last evaluation: read there, not at each step.
         self.totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         self.seen = 0
-        self.state = State()
+        self.state = State(micro_batches=settings.accumulate)
+        # Step and training seconds at which this process took the run over.
+        self.taken_over = (0, 0.0)
         self._saved_at = time.perf_counter()
 
     def run(self) -> State:
@@ -120,6 +145,20 @@ class Trainer:
             self._save()
         self.model.load_state_dict(self.state.best_weights)
         return self.state
+
+    def score(self, split: DeviceSplit, limit: int | None = None) -> Score:
+        """Score a split with the model as it stands, or `limit` of its examples."""
+        batch = self.settings.evaluation_batch
+        score = evaluate(self.model, split, batch, self.precision, limit)
+        if score.at_once < batch:
+            self._note(f"out of memory: evaluated {score.at_once} examples at a time, not {batch}")
+        return score
+
+    def examples_per_second(self) -> float | None:
+        """Speed of the loop in this process; None where it took over a run with no step left."""
+        steps, seconds = self.taken_over
+        steps, seconds = self.state.step - steps, self.state.training_seconds - seconds
+        return steps * self.settings.batch / seconds if steps else None
 
     def step(self, batch: Batch, share: float = 1.0) -> None:
         """Forward and backward of one micro-batch, whose loss counts as `share` of the step's."""
@@ -150,14 +189,8 @@ class Trainer:
 
     def _train_until(self, last: int, interruption: Interruption) -> None:
         start, gathered = time.perf_counter(), 0.0
-        parts = self.settings.accumulate
         while self.state.step < last:
-            examples = self.order.examples(self.state.step)
-            for chosen in examples.reshape(parts, -1):
-                before = time.perf_counter()
-                batch = self.data.train.gather(self.ranks.part(chosen), self.settings.trim)
-                gathered += time.perf_counter() - before
-                self.step(batch, 1.0 / parts)
+            gathered += self._gradients(self.order.examples(self.state.step))
             self.update()
             self.state.step += 1
             self.progress.update(self.state.step, self.settings.steps, self._status())
@@ -172,13 +205,51 @@ class Trainer:
         self.state.training_seconds += time.perf_counter() - start
         self.state.data_seconds += gathered
 
+    def _gradients(self, examples: Int[ndarray, " batch"]) -> float:
+        """Gradients of a step's examples, and the seconds that gathering took.
+
+        Where memory runs out, the step begins again in more micro-batches, which the following
+        ones keep to.
+        """
+        tried, seen, totals = self.state.micro_batches, self.seen, self.totals.clone()
+        draws, encodings_draws = get_draws(self.device), self.generator.get_state()
+
+        def accumulate(parts: int) -> float:
+            if parts > tried:
+                self.optimiser.zero_grad(set_to_none=True)
+                self.totals.copy_(totals)
+                self.seen = seen
+                set_draws(draws, self.device)
+                self.generator.set_state(encodings_draws)
+            return self._accumulate(examples, parts)
+
+        # Of several processes, the others may have had enough: they can't all begin again.
+        most = len(examples) if self.ranks.world == 1 else tried
+        parts, gathered = first_that_fits(accumulate, _divisions(tried, most), self.device)
+        if parts > tried:
+            self.state.micro_batches = parts
+            self._note(
+                f"out of memory: batch of {len(examples)} in {parts} micro-batches "
+                f"from step {self.state.step + 1} on"
+            )
+        return gathered
+
+    def _accumulate(self, examples: Int[ndarray, " batch"], parts: int) -> float:
+        gathered = 0.0
+        for chosen in examples.reshape(parts, -1):
+            before = time.perf_counter()
+            batch = self.data.train.gather(self.ranks.part(chosen), self.settings.trim)
+            gathered += time.perf_counter() - before
+            self.step(batch, 1.0 / parts)
+        return gathered
+
     def _evaluate(self) -> None:
         start = time.perf_counter()
         loss, correct = (self.ranks.sum(self.totals) / self._seen_by_all()).tolist()
         self.totals.zero_()
         self.seen = 0
         self._check_finite("training", loss)
-        score = self._validate()
+        score = self.score(self.data.validation, self.settings.validation_examples)
         self._check_finite("validation", score.loss)
         point = CurvePoint(
             step=self.state.step,
@@ -214,14 +285,11 @@ class Trainer:
         if not bool(torch.isfinite(weights).all()):
             raise DivergedError(f"weights are not finite at step {self.state.step}")
 
-    def _validate(self) -> Score:
-        return evaluate(
-            self.model,
-            self.data.validation,
-            self.settings.evaluation_batch,
-            self.precision,
-            self.settings.validation_examples,
-        )
+    def _note(self, line: str) -> None:
+        """Say what the record must say too, whichever process ends the run."""
+        if line not in self.state.notes:
+            self.state.notes.append(line)
+            self.progress.note(line)
 
     def _status(self) -> str:
         if not self.state.curve:
@@ -246,7 +314,7 @@ class Trainer:
             return
         try:
             self.checkpoint.save(saved)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self.progress.say(f"checkpoint not written ({error}); training goes on without it")
 
     def _saved_state(self) -> dict[str, Any]:
@@ -255,6 +323,8 @@ class Trainer:
         return {
             "data": self.data.manifest.fingerprint,
             "step": state.step,
+            "micro_batches": state.micro_batches,
+            "notes": state.notes,
             "curve": [point.model_dump() for point in state.curve],
             "best": None if state.best is None else state.best.model_dump(),
             "best_weights": state.best_weights,
@@ -268,9 +338,7 @@ class Trainer:
         }
 
     def _resume(self) -> None:
-        saved: dict[str, Any] | None = None
-        if self.checkpoint is not None:
-            saved = self._load(self.checkpoint)
+        saved = None if self.checkpoint is None else self._load(self.checkpoint)
         if saved is not None:
             self._restore(saved)
             self.progress.say(f"carrying on from step {self.state.step}")
@@ -280,8 +348,10 @@ class Trainer:
                 "the processes don't see the same checkpoint: the results store must be in a "
                 "directory that all nodes share"
             )
-        if self.ranks.world > 1:
-            self._part_ways(None if saved is None else saved.get("draws"))
+        if saved is not None:
+            self._go_on_drawing(saved)
+        elif not self.ranks.first:
+            draw_apart(self.seed, self.ranks.rank)
 
     def _load(self, checkpoint: Checkpoint) -> dict[str, Any] | None:
         saved, complaints = checkpoint.load()
@@ -290,12 +360,14 @@ class Trainer:
         if saved is not None and saved.get("data") != self.data.manifest.fingerprint:
             self.progress.say("the checkpoint is of a training on other data; begun anew")
             return None
+        if saved is not None and _shapes(saved["model"]) != _shapes(self.model.state_dict()):
+            self.progress.say("the checkpoint is of another model; begun anew")
+            return None
         return saved
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])
         self.optimiser.load_state_dict(saved["optimiser"])
-        set_state(saved["random"], self.generator)
         # The sums are over all processes; the first one has them now.
         if self.ranks.first:
             self.totals.copy_(saved["totals"])
@@ -303,19 +375,35 @@ class Trainer:
         best = saved["best"]
         training, evaluating, gathering = saved["seconds"]
         self.state = State(
-            saved["step"],
-            [CurvePoint(**point) for point in saved["curve"]],
-            None if best is None else CurvePoint(**best),
-            saved["best_weights"],
-            training,
-            evaluating,
-            gathering,
+            step=saved["step"],
+            # Earlier versions saved neither of these.
+            micro_batches=saved.get("micro_batches", self.settings.accumulate),
+            curve=[CurvePoint(**point) for point in saved["curve"]],
+            best=None if best is None else CurvePoint(**best),
+            best_weights=saved["best_weights"],
+            training_seconds=training,
+            evaluation_seconds=evaluating,
+            data_seconds=gathering,
         )
+        self.taken_over = (self.state.step, training)
+        for line in saved.get("notes", ()):
+            self._note(line)
 
-    def _part_ways(self, draws: Tensor | None) -> None:
-        """Let each process draw its own dropout, as it did where as many were saved."""
-        if draws is not None and len(draws) == self.ranks.world:
-            set_draws(draws[self.ranks.rank], self.device)
-        elif not self.ranks.first:
-            source = np.random.SeedSequence((self.seed, self.ranks.rank, self.state.step))
-            torch.manual_seed(int(source.generate_state(1)[0]))
+    def _go_on_drawing(self, saved: dict[str, Any]) -> None:
+        """Draw on as the saved run would have, or anew where its random states can't be had."""
+        if hindered := obstacle(saved, self.device, self.ranks.world):
+            step = self.state.step
+            self._note(f"carried on from step {step} {hindered}: random draws begin anew there")
+            draw_anew(self.seed, step, self.ranks.rank, self.generator)
+            return
+        set_state(saved["random"], self.generator)
+        set_draws(saved["draws"][self.ranks.rank], self.device)
+
+
+def _divisions(parts: int, most: int) -> Iterator[int]:
+    """Numbers of equal micro-batches, from `parts` up to `most`, which they divide."""
+    return (number for number in range(parts, most + 1) if most % number == 0)
+
+
+def _shapes(weights: dict[str, Any]) -> dict[str, torch.Size | None]:
+    return {name: getattr(value, "shape", None) for name, value in weights.items()}

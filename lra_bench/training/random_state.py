@@ -19,26 +19,22 @@ def seed_everything(seed: int) -> None:
 
 
 def get_state(generator: torch.Generator) -> dict[str, Any]:
-    """The states of Python, NumPy, torch, its devices, and the encodings' generator."""
+    """The states of Python, NumPy and the encodings' generator, and the latter's kind of device."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
         "numpy": (name, [int(key) for key in keys], position, has_gauss, gauss),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "generator": generator.get_state(),
+        "device": generator.device.type,
     }
 
 
 def set_state(state: dict[str, Any], generator: torch.Generator) -> None:
-    """Restore what `get_state` returned."""
+    """Restore what `get_state` returned for a generator on the same kind of device."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, np.array(keys, np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
     generator.set_state(state["generator"].cpu())
 
 
@@ -56,3 +52,33 @@ def set_draws(draws: UInt8[Tensor, " bytes"], device: torch.device) -> None:
     torch.set_rng_state(draws[:size].clone())
     if device.type == "cuda":
         torch.cuda.set_rng_state(draws[size:].clone(), device)
+
+
+def obstacle(saved: dict[str, Any], device: torch.device, processes: int) -> str:
+    """Why a checkpoint's random states can't be had here, in words; empty where they can.
+
+    Generators of different kinds of devices have states of different kinds, and each of several
+    processes has its own.
+    """
+    kind = saved["random"].get("device")
+    if kind != device.type:
+        return f"on {device.type}, saved " + (f"on {kind}" if kind else "by an earlier version")
+    count = len(saved["draws"])
+    if count != processes:
+        return f"by {processes} process{'es' if processes > 1 else ''}, saved by {count}"
+    return ""
+
+
+def draw_anew(seed: int, step: int, rank: int, generator: torch.Generator) -> None:
+    """Seed everything for what follows a step: encodings alike in all processes, the rest not."""
+    seed_everything(_mixed(seed, rank, step))
+    generator.manual_seed(_mixed(seed, step))
+
+
+def draw_apart(seed: int, rank: int) -> None:
+    """Let a process that is not the first draw its own dropout, from the run's beginning on."""
+    torch.manual_seed(_mixed(seed, rank, 0))
+
+
+def _mixed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

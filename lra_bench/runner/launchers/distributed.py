@@ -25,9 +25,6 @@ from lra_bench.training import distributed
 from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
 
-# After these, all processes stand at the same place of the program.
-_TOGETHER = ("done", "diverged")
-
 
 class Distributed(Launcher):
     """This process and its peers, one a device.
@@ -64,7 +61,7 @@ class Distributed(Launcher):
                 continue
             outcome[record.status] += 1
             progress.finish(f"{job.cell}: {summary(record)}")
-            self._require_together(record.status)
+            self._require_together(record)
         self._tell(None)
         distributed.leave()
         return outcome
@@ -96,10 +93,10 @@ class Distributed(Launcher):
         while (job := self._told()) is not None:
             cell = Cell.model_validate(job["cell"])
             record = run_cell(cell, Path(job["data"]), store, self.device, Progress())
-            if record.status not in _TOGETHER:
+            if not _ended_together(record):
                 # The first process may wait for this one in vain: it can't write the record.
                 keep(record, store, lambda line: None)
-            self._require_together(record.status)
+            self._require_together(record)
         distributed.leave()
 
     def _tell(self, job: dict[str, Any] | None) -> None:
@@ -119,7 +116,12 @@ class Distributed(Launcher):
                 f"parts ({self.ranks.world} processes, accumulate {cell.settings.accumulate})"
             )
 
-    def _require_together(self, status: str) -> None:
+    def _require_together(self, record: Record) -> None:
         """End this process where its peers may be elsewhere; torchrun then ends them too."""
-        if status not in _TOGETHER and self.ranks.world > 1:
+        if self.ranks.world > 1 and not _ended_together(record):
             raise ChildProcessError("a cell failed; the same command goes on with the others")
+
+
+def _ended_together(record: Record) -> bool:
+    """Whether all processes stand at the same place of the program after this record."""
+    return record.status == "diverged" or record.throughput is not None

@@ -1,0 +1,61 @@
+"""Running out of memory: how it is told from other errors, and trying again with less at a time."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+# What libraries say below torch's own class of error: the system's allocator, C++, oneDNN, the
+# driver, cuBLAS and cuDNN, Apple's GPUs.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "std::bad_alloc",
+    "could not create a memory object",
+    "CUDA error: out of memory",
+    "STATUS_ALLOC_FAILED",
+    "backend out of memory",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception, or the one that it was raised from, says that memory ran out."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY):
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)
+
+
+def first_that_fits(
+    attempt: Callable[[int], Result], sizes: Iterator[int], device: torch.device
+) -> tuple[int, Result]:
+    """The first size for which `attempt` does not run out of memory, and what it returned.
+
+    Nothing of a failed attempt is alive during the next one. Raises the error of the last
+    attempt, and any other than a lack of memory at once.
+    """
+    size = next(sizes)
+    while True:
+        try:
+            return size, attempt(size)
+        except Exception as error:
+            following = next(sizes, None)
+            if following is None or not is_out_of_memory(error):
+                raise
+        # The exception is gone here, and with it the frames that hold the attempt's tensors.
+        size = following
+        give_back(device)
+
+
+def give_back(device: torch.device) -> None:
+    """Free what failed work left, and forget its peak: it is not what the rest needs."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
