@@ -50,6 +50,12 @@ class Settings(_Model):
     dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     pooling: Literal["mean", "cls"] = "mean"
+    embedding_std: float = Field(
+        0.02, gt=0, description="standard deviation of token embeddings at the start"
+    )
+    position_std: float = Field(
+        0.02, gt=0, description="standard deviation of learned positions at the start"
+    )
 
     batch: int = Field(32, ge=1)
     accumulate: int = Field(1, ge=1, description="micro-batches a step; the batch is their sum")

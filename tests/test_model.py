@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lra_bench.config import Settings
+from lra_bench.config import Settings, settings_for
 from lra_bench.model.classifier import build, count_parameters
 from lra_bench.model.dropout import Dropout
 from lra_bench.registry import Spec
@@ -52,6 +52,28 @@ def test_pair_head_sees_both_inputs() -> None:
     swapped = network(tokens[[0, 1, 3, 2]])
     torch.testing.assert_close(scores[0], swapped[0])
     assert (scores[1] - swapped[1]).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tokens", "positions"),
+    [("lra", 1.0, 0.02), ("small", 0.02, 0.02), ("mini", 1.0, 1.0), ("smoke", 1.0, 1.0)],
+)
+def test_embeddings_and_positions_start_at_the_protocols_scale(
+    protocol: str, tokens: float, positions: float
+) -> None:
+    settings = settings_for(protocol, Spec("text"), {})
+    built = {
+        name: build(tasks.create(Spec("text")), settings, Spec("linear"), Spec(name))
+        for name in ("learned", "sinusoidal")
+    }
+    embedding = built["learned"].encoder.embedding.weight
+    assert embedding[1:].std().item() == pytest.approx(tokens, rel=0.05)
+    assert not embedding[0].any()
+    table = built["learned"].encoder.blocks[0].encoding.table
+    assert table.std().item() == pytest.approx(positions, rel=0.05)
+    # Waves of the amplitude of the embeddings' standard deviation: the root of its half.
+    waves = built["sinusoidal"].encoder.blocks[0].encoding.table
+    assert waves.square().mean().sqrt().item() == pytest.approx(tokens * 0.5**0.5, rel=0.01)
 
 
 def test_cls_needs_no_other_parameters() -> None:

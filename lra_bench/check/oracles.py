@@ -400,7 +400,7 @@ class SinusoidalOracle(Oracle):
                     angle = coordinate / 10000 ** (c / width)
                     table[i, axis * width + c] = math.sin(angle)
                     table[i, axis * width + c + 1] = math.cos(angle)
-        return table
+        return table * encoding.geometry.embedding_std
 
 
 class LearnedOracle(Oracle):

@@ -24,6 +24,9 @@ class Geometry:
         layers: how many layers the model has.
         grid: (height, width) when tokens are the pixels of an image, row by row; else None.
         prefix: tokens put before the data, such as one CLS token.
+        embedding_std: standard deviation of the token embeddings at the start, which is also the
+            scale of fixed vectors that are added to them.
+        position_std: the same of learned vectors that are added to them.
     """
 
     length: int
@@ -33,6 +36,8 @@ class Geometry:
     layers: int = 1
     grid: tuple[int, int] | None = None
     prefix: int = 0
+    embedding_std: float = 1.0
+    position_std: float = 0.02
 
     @property
     def total(self) -> int:

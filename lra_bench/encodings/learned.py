@@ -13,14 +13,16 @@ from lra_bench.encodings.positions import within
 class Learned(Encoding):
     """A learned vector for each position, added to the embeddings (Vaswani et al. 2017).
 
+    They start at N(0, `position_std`²), which is the protocol's.
+
     Args:
         geometry: sizes of the model and of the data.
-        std: standard deviation of the vectors at the start.
     """
 
-    def __init__(self, geometry: Geometry, *, std: float = 0.02) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         super().__init__(geometry)
-        self.table = nn.Parameter(torch.randn(geometry.total, geometry.dim) * std)
+        start = torch.randn(geometry.total, geometry.dim) * geometry.position_std
+        self.table = nn.Parameter(start)
 
     def prepare(self, layout: Layout) -> Float[Tensor, "n dim"]:
         """Rows of the table."""

@@ -16,7 +16,9 @@ class Sinusoidal(Encoding):
 
     Channels 2i and 2i + 1 hold sin and cos of p · 10000^(−2i/w), where w is the number of
     channels of the axis: all D on a line; on a grid the first half tells the row and the second
-    the column (Parmar et al. 2018, "Image Transformer").
+    the column (Parmar et al. 2018, "Image Transformer"). The paper adds them, of amplitude 1, to
+    embeddings of standard deviation 1; where embeddings start smaller the waves are as much
+    smaller, or they would drown the tokens.
 
     Args:
         geometry: sizes of the model and of the data.
@@ -39,6 +41,7 @@ class Sinusoidal(Encoding):
                 f"a multiple of {2 * len(places)} is needed"
             )
         table = torch.cat([_waves(axis, width) for axis in places], dim=-1)
+        table *= geometry.embedding_std
         self.register_buffer("table", table.float(), persistent=False)
 
     def prepare(self, layout: Layout) -> Float[Tensor, "n dim"]:

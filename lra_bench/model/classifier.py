@@ -45,6 +45,8 @@ def geometry_of(task: Task, settings: Settings) -> Geometry:
         layers=settings.layers,
         grid=task.grid,
         prefix=1 if settings.pooling == "cls" else 0,
+        embedding_std=settings.embedding_std,
+        position_std=settings.position_std,
     )
 
 

@@ -83,7 +83,8 @@ class Encoder(nn.Module):
 
     Args:
         vocabulary: number of symbols; token 0 pads and is embedded as zero.
-        geometry: sizes; `prefix` is 1 where a CLS token is pooled.
+        geometry: sizes; `prefix` is 1 where a CLS token is pooled. Embeddings start at
+            N(0, `embedding_std`²), CLS at 0.
         blocks: the layers, which own their attention and their encoding (or share one).
     """
 
@@ -98,6 +99,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.geometry, self.pooling = geometry, pooling
         self.embedding = nn.Embedding(vocabulary + 1, geometry.dim, padding_idx=0)
+        with torch.no_grad():
+            self.embedding.weight *= geometry.embedding_std
         self.cls = nn.Parameter(torch.zeros(1, geometry.dim)) if geometry.prefix else None
         self.blocks = nn.ModuleList(blocks)
         self.norm = ResidualNorm(geometry.dim, dropout)
