@@ -80,7 +80,7 @@ def make_record(
         encoding=encoding,
         seed=seed,
         protocol=protocol,
-        hash=f"{_number(task, attention, encoding, seed, protocol, synthetic):016x}",
+        hash=_hash(task, attention, encoding, seed, protocol, synthetic),
         config=config or {"layers": 2, "dim": 64, "heads": 2, "steps": 400, "length": length},
     )
     done = status == "done"
@@ -189,8 +189,15 @@ def planned(task: str, attention: str, encoding: str, seed: int = 0, **more: Any
         "protocol": "mini",
         "valid": True,
         "reason": None,
+        "hash": _hash(task, attention, encoding, seed, str(more.get("protocol", "mini")), False),
         **more,
     }
+
+
+def _hash(
+    task: str, attention: str, encoding: str, seed: int, protocol: str, synthetic: bool
+) -> str:
+    return f"{_number(task, attention, encoding, seed, protocol, synthetic):016x}"
 
 
 def _accuracy(correct: int, total: int, points: int, rng: np.random.Generator) -> Accuracy:

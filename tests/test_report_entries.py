@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from lra_bench.errors import InputError
-from lra_bench.report.entries import build_study, read_study
+from lra_bench.report.entries import PlannedCell, build_study, read_study
 from lra_bench.report.standing import (
-    average_points,
-    average_title,
     no_average,
     not_lra_average,
+    overall_plane,
+    overall_title,
     standings,
-    task_points,
+    task_plane,
 )
 from tests.records import make_record, make_study, planned, write_plan, write_store
 
@@ -28,14 +28,65 @@ LRA_DATA = {
 ROOT = Path("study")
 
 
-def test_synthetic_and_real_never_share_a_setting() -> None:
+def test_a_partly_synthetic_study_is_one_study_with_one_count_of_runs() -> None:
+    records = [
+        make_record(task, encoding=e, synthetic=task == "text")
+        for task in ("listops", "text")
+        for e in ("none", "rope")
+    ]
+    plan = [
+        PlannedCell(r.identity.task, "linear", r.identity.encoding, 0, "mini", True, None, h)
+        for r in records
+        for h in [r.identity.hash]
+    ]
+    (setting,) = build_study(records, ROOT, plan).settings
+    assert [column.title for column in setting.columns] == ["ListOps", "Text (SYNTHETIC)"]
+    assert len(setting.runs) == 4
+    assert not any(entry.missing for entry in setting.entries.values())
+    assert "partly SYNTHETIC" in setting.title
+    assert "real and SYNTHETIC" in no_average(setting)
+
+
+def test_real_and_synthetic_accuracies_have_a_mean_rank_and_no_mean() -> None:
+    shares = {"none": 0.5, "rope": 0.6}
+    records = [
+        make_record(task, encoding=e, accuracy=a, speed=100.0, synthetic=task == "text")
+        for task in ("listops", "text")
+        for e, a in shares.items()
+    ]
+    (setting,) = build_study(records, ROOT).settings
+    found = standings(setting)
+    assert [(s.encoding, s.average, s.rank) for s in found] == [
+        ("rope", None, 1),
+        ("none", None, 2),
+    ]
+    plane = overall_plane(setting)
+    assert {p.encoding: plane.shown(p.quality) for p in plane.points} == {
+        "none": "rank 2.0",
+        "rope": "rank 1.0",
+    }
+    assert [p.encoding for p in plane.points if p.on_front][-1] == "rope"
+
+
+def test_real_and_synthetic_data_of_one_task_never_share_a_column() -> None:
     records = [make_record("text", seed=s, synthetic=s > 1) for s in range(4)]
-    settings = build_study(records, ROOT).settings
-    assert [(s.protocol, s.synthetic) for s in settings] == [("mini", False), ("mini", True)]
-    assert all(
-        {run.data.synthetic for run in s.runs if run.data} == {s.synthetic} for s in settings
-    )
-    assert "SYNTHETIC" in settings[1].title
+    (setting,) = build_study(records, ROOT).settings
+    assert [column.synthetic for column in setting.columns] == [False, True]
+    for column in setting.columns:
+        (entry,) = setting.column(column)
+        assert {run.data.synthetic for run in entry.runs if run.data} == {column.synthetic}
+
+
+def test_a_planned_cell_belongs_to_the_record_that_has_it() -> None:
+    """Though another column of its task has more records."""
+    records = [make_record("text", encoding=e) for e in ("none", "rope", "learned")]
+    other = make_record("text", encoding="fire", fingerprint="sha256:" + "ab" * 32)
+    plan = [
+        PlannedCell("text", "linear", r.identity.encoding, 0, "mini", True, None, r.identity.hash)
+        for r in [*records, other]
+    ]
+    (setting,) = build_study([*records, other], ROOT, plan).settings
+    assert not any(entry.missing for entry in setting.entries.values())
 
 
 def test_other_data_or_configuration_is_another_column() -> None:
@@ -48,8 +99,28 @@ def test_other_data_or_configuration_is_another_column() -> None:
     assert len(setting.columns) == 3
     assert len({column.title for column in setting.columns}) == 3
     assert all(len(entry.runs) == 1 for entry in setting.entries.values())
-    assert "Text" not in average_title(setting)
+    assert "Text" not in overall_title(setting)
     assert "several" in no_average(setting)
+
+
+def test_guessing_is_the_most_frequent_test_label() -> None:
+    record = make_record("text")
+    assert record.data is not None
+    skewed = record.model_copy(update={"data": record.data.model_copy(update={"guessing": 0.8})})
+    shares = [build_study([r], ROOT).settings[0].columns[0].guessing for r in (record, skewed)]
+    assert shares == [0.5, 0.8]
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 3.0, 50.0])
+def test_speeds_never_leave_their_range_by_more_than_their_spread(spread: float) -> None:
+    record = make_record("text", speed=100.0)
+    assert record.throughput is not None
+    throughput = record.throughput.model_copy(update={"spread": spread})
+    (setting,) = build_study([record.model_copy(update={"throughput": throughput})], ROOT).settings
+    (point,) = task_plane(setting, setting.columns[0]).points
+    slow, fast = point.speed_range
+    assert slow == pytest.approx(point.speed / (1 + spread) ** 0.475, rel=0.02)
+    assert fast == pytest.approx(point.speed * (1 + spread) ** 0.475, rel=0.02)
 
 
 def test_seeds_share_an_entry() -> None:
@@ -71,8 +142,6 @@ def test_holes_say_why() -> None:
         planned("text", "linear", "learned"),
         planned("text", "linear", "fire", valid=False, reason="has a dense bias"),
     ]
-    from lra_bench.report.entries import PlannedCell
-
     (setting,) = build_study(records, ROOT, [PlannedCell(**c) for c in plan_cells]).settings
     (column,) = setting.columns
     holes = {e: setting.entry(column, "linear", e).hole for e in setting.encodings}
@@ -120,16 +189,16 @@ def test_unreadable_plan_is_one_clear_line(tmp_path: Path, text: str) -> None:
 def test_lra_average_only_of_all_tasks_and_the_benchmarks_data() -> None:
     whole = [make_record(task, dataset=name) for task, name in LRA_DATA.items()]
     (setting,) = build_study(whole, ROOT).settings
-    assert average_title(setting) == "LRA average"
+    assert overall_title(setting) == "LRA average"
     (short,) = build_study(whole[:-1], ROOT).settings
-    assert average_title(short) == "Mean of 4 tasks"
+    assert overall_title(short) == "Mean of 4 tasks"
     assert not_lra_average(short) == ["Pathfinder not run"]
     other = [*whole[:-2], make_record("image"), whole[-1]]  # cifar10-jpeg
     (substituted,) = build_study(other, ROOT).settings
     assert "cifar10-jpeg" in not_lra_average(substituted)[0]
     synthetic = [make_record(task, synthetic=True) for task in LRA_DATA]
     (stand_in,) = build_study(synthetic, ROOT).settings
-    assert average_title(stand_in) != "LRA average"
+    assert overall_title(stand_in) != "LRA average"
 
 
 def test_average_and_rank_only_of_methods_with_all_tasks() -> None:
@@ -157,7 +226,7 @@ def test_front_and_its_certainty() -> None:
         for e, (a, v) in values.items()
     ]
     (setting,) = build_study(records, ROOT).settings
-    for points in (average_points(setting), task_points(setting, setting.columns[0])):
+    for points in (overall_plane(setting).points, task_plane(setting, setting.columns[0]).points):
         found = {point.encoding: point for point in points}
         assert {e for e, point in found.items() if point.on_front} == {"fast", "good"}
         assert found["fast"].front_probability == 1.0
@@ -170,7 +239,7 @@ def test_front_is_uncertain_between_equals() -> None:
         for e in ("none", "rope")
     ]
     (setting,) = build_study(records, ROOT).settings
-    for point in task_points(setting, setting.columns[0]):
+    for point in task_plane(setting, setting.columns[0]).points:
         assert 0.5 < point.front_probability < 0.95
 
 

@@ -14,7 +14,7 @@ from lra_bench.report.analysis import Analysis
 from lra_bench.report.entries import read_study
 from lra_bench.report.follow import follow
 from lra_bench.report.payload import pack_records, packed
-from lra_bench.report.standing import Point
+from lra_bench.report.standing import Plane, Point
 from lra_bench.report.statistics import Interval
 from lra_bench.report.terminal import terminal_report, text_plot
 from lra_bench.report.write import write_report
@@ -94,7 +94,9 @@ def test_text_plot_places_points_where_they_belong() -> None:
             "linear", name, speed, (speed, speed), quality, Interval(0, 1, ""), None, front, 1.0
         )
 
-    plot = text_plot("t", [point("slow", 1, 0.9, True), point("fast", 100, 0.5, True)], 21, 5)
+    plot = text_plot(
+        Plane("t", [point("slow", 1, 0.9, True), point("fast", 100, 0.5, True)]), 21, 5
+    )
     rows = plot.splitlines()
     assert rows[1].endswith("│a")
     assert rows[5].endswith("│" + 20 * " " + "b")

@@ -146,6 +146,22 @@ def test_synthetic_part_says_so_everywhere() -> None:
     assert part.published == []
 
 
+def test_a_constant_answer_to_skewed_labels_is_not_above_guessing() -> None:
+    record = make_record("text", accuracy=0.8)
+    assert record.data is not None
+    skewed = record.model_copy(update={"data": record.data.model_copy(update={"guessing": 0.8})})
+    (words,) = [f.text for f in summarise(part_of(skewed)) if f.lead == "Learning at all"]
+    assert "No method is clearly above guessing" in words
+    assert "guessing 80 %" in words
+
+
+def test_a_column_of_synthetic_data_is_named_in_every_table_of_a_mixed_study() -> None:
+    part = part_of(make_record("listops"), make_record("text", synthetic=True))
+    assert all("SYNTHETIC" in table.title for table in part.tables)
+    assert part.accuracy_tables[0].header == ["Encoding", "ListOps", "Text (SYNTHETIC)"]
+    assert part.accuracy_tables[0].rows[0][2].text != "—"
+
+
 def test_published_numbers_are_those_of_the_files() -> None:
     found = {(p.source.file, p.name, p.task): p for p in published_results()}
     transformer = found["lra_leaderboard.csv", "Transformer", "image"]

@@ -71,6 +71,11 @@ class DeviceSplit:
         return len(self._labels)
 
     @property
+    def guessing(self) -> float:
+        """Accuracy of always giving this split's most frequent label."""
+        return float(self._labels.bincount().max()) / len(self._labels)
+
+    @property
     def example_lengths(self) -> Int[ndarray, " examples"]:
         """Longest sequence of each example, on the host."""
         longest: ndarray = self.lengths.reshape(-1, self.inputs).max(axis=1)

@@ -10,7 +10,7 @@ from lra_bench.report.curves import Curve, learning_curves
 from lra_bench.report.efficiency import Profile, profiles
 from lra_bench.report.entries import Column, Setting, Study
 from lra_bench.report.published import SideBySide, side_by_side
-from lra_bench.report.standing import Point, Standing, average_points, standings, task_points
+from lra_bench.report.standing import Plane, Standing, overall_plane, standings, task_plane
 from lra_bench.report.tables.accuracy import accuracy_table, standing_table
 from lra_bench.report.tables.comparison import pair_table
 from lra_bench.report.tables.cost import cost_tables
@@ -36,14 +36,15 @@ class Part:
         return standings(self.setting)
 
     @cached_property
-    def average(self) -> list[Point]:
-        """Methods on the plane of speed and mean accuracy; empty where there is no mean."""
-        return average_points(self.setting)
+    def overall(self) -> Plane:
+        """Methods by speed and quality over all tasks; no points where there is no mean."""
+        return overall_plane(self.setting)
 
     @cached_property
-    def points(self) -> dict[Column, list[Point]]:
-        """Methods on each column's plane of speed and accuracy."""
-        return {column: task_points(self.setting, column) for column in self.setting.columns}
+    def planes(self) -> list[Plane]:
+        """All planes with a point: over all tasks first, then each task's."""
+        tasks = [task_plane(self.setting, column) for column in self.setting.columns]
+        return [plane for plane in (self.overall, *tasks) if plane.points]
 
     @cached_property
     def pairs(self) -> dict[str, list[Pair]]:
@@ -77,7 +78,7 @@ class Part:
     @cached_property
     def standing_table(self) -> Table:
         """All methods."""
-        return standing_table(self.setting, self.standings, self.average)
+        return standing_table(self.setting, self.standings, self.overall.points)
 
     @cached_property
     def pair_tables(self) -> list[Table]:

@@ -16,11 +16,10 @@ from lra_bench.report.analysis import Part
 from lra_bench.report.curves import Curve
 from lra_bench.report.efficiency import CostCurve, Profile
 from lra_bench.report.entries import Column, Names, Setting
-from lra_bench.report.facts import guessing_accuracy
 from lra_bench.report.labels import Box, front_boxes, place_labels
 from lra_bench.report.palette import Style, dash, encoding_styles, filled
-from lra_bench.report.standing import Point
-from lra_bench.report.ticks import log_ticks
+from lra_bench.report.standing import Plane, Point
+from lra_bench.report.ticks import log_domain, log_ticks
 
 Spec = dict[str, Any]
 
@@ -50,25 +49,19 @@ class Chart:
     still: Spec | None = None
 
 
-def quality_speed_chart(
-    setting: Setting,
-    slug: str,
-    title: str,
-    points: Sequence[Point],
-    chance: float | None,
-    height: int,
-) -> Chart:
-    """Accuracy against training speed: intervals, memory as size, the Pareto front."""
+def quality_speed_chart(setting: Setting, slug: str, plane: Plane, height: int) -> Chart:
+    """Quality against training speed: intervals, memory as size, the Pareto front."""
+    points, chance = plane.points, plane.guessing
     styles = encoding_styles(setting.names.encodings)
     largest = max((point.memory or 0.0 for point in points), default=0.0)
-    values = [_point(point, setting, styles[point.encoding], largest) for point in points]
+    values = [_point(point, plane, setting, styles[point.encoding], largest) for point in points]
     front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
     lows, highs = [v["lo"] for v in values], [v["hi"] for v in values]
     near = chance is not None and min(lows) - 100 * chance < max(highs) - min(lows) + 2
-    spec = _frame(title, height)
+    spec = _frame(plane.title, height)
     spec["data"] = [
         {"name": "points", "values": values, "transform": [_SHOWN]},
-        {"name": "front", "values": [{"x": p.speed, "y": 100 * p.quality} for p in front]},
+        {"name": "front", "values": [{"x": p.speed, "y": plane.place(p.quality)} for p in front]},
         {
             "name": "chance",
             "values": [{"y": 100 * chance}] if chance is not None and near else [],
@@ -78,19 +71,21 @@ def quality_speed_chart(
         {
             "name": "x",
             "type": "log",
-            "domain": _widened([v for p in points for v in p.speed_range]),
+            "domain": list(log_domain([p.speed for p in points])),
             "range": "width",
         },
         {
             "name": "y",
-            "domain": _padded([*lows, *highs, *([100 * chance] if chance and near else [])]),
+            "domain": _padded([*lows, *highs, *([100 * chance] if chance and near else [])])
+            if not plane.ranks
+            else [max(lows) + 0.25, min(highs) - 0.25],
             "range": "height",
             "zero": False,
         },
     ]
     spec["axes"] = _axes(
         "training examples/s, full-length input",
-        "test accuracy, %",
+        plane.axis,
         log_ticks(*spec["scales"][0]["domain"]),
     )
     avoided = ["intervals", "spreads", "front-line"]
@@ -129,13 +124,14 @@ def quality_speed_chart(
                     "y2": _field("hi"),
                     "stroke": {"field": "c"},
                     "strokeWidth": {"value": 1.5},
-                    "strokeOpacity": {"value": 0.75},
+                    "strokeOpacity": {"value": 0.3 if plane.ranks else 0.75},
                 }
             },
         },
         {
             "type": "rule",
             "name": "spreads",
+            "clip": True,
             "interactive": False,
             "aria": False,
             "from": {"data": "points"},
@@ -196,9 +192,9 @@ def quality_speed_chart(
     fastest = max(points, key=lambda p: p.speed)
     return Chart(
         slug,
-        title,
-        f"Accuracy against training speed of {len(points)} methods, {title}. Most accurate: "
-        f"{text.one_line(best.name)}, {text.percent(best.quality)} %. Fastest: "
+        text.one_line(plane.title),
+        f"Quality against training speed of {len(points)} methods, {plane.title}. Best: "
+        f"{text.one_line(best.name)}, {plane.shown(best.quality)}. Fastest: "
         f"{text.one_line(fastest.name)}, {text.rate(fastest.speed)} examples/s.",
         spec,
         _with_placed_labels(spec, values, height),
@@ -264,14 +260,13 @@ def _with_placed_labels(spec: Spec, values: Sequence[Spec], height: int) -> Spec
     }
 
 
-def _point(point: Point, setting: Setting, style: Style, largest: float) -> Spec:
-    low, high = point.interval.low, point.interval.high
+def _point(point: Point, plane: Plane, setting: Setting, style: Style, largest: float) -> Spec:
     share = (point.memory or 0.0) / largest if largest else 0.0
     tip = [
         ["", text.one_line(point.name)],
         [
-            "accuracy",
-            f"{text.percent(point.quality)} %, 95 % {text.percent_interval(point.interval)}",
+            "over tasks" if plane.ranks else "accuracy",
+            f"{plane.shown(point.quality)}, 95 % {plane.shown_interval(point)}",
         ],
         ["training", f"{text.rate(point.speed)} examples/s"],
         ["its spread", "–".join(text.rate(speed) for speed in point.speed_range)],
@@ -286,9 +281,9 @@ def _point(point: Point, setting: Setting, style: Style, largest: float) -> Spec
         "x": point.speed,
         "slow": point.speed_range[0],
         "fast": point.speed_range[1],
-        "y": 100 * point.quality,
-        "lo": 100 * low,
-        "hi": 100 * high,
+        "y": plane.place(point.quality),
+        "lo": plane.place(point.interval.low),
+        "hi": plane.place(point.interval.high),
         "size": 60 + 340 * share,
         "front": int(point.on_front),
         **_style(style, filled(point.attention, setting.names.attentions)),
@@ -393,7 +388,7 @@ def cost_chart(profile: Profile, names: Names, slug: str, quantity: str) -> Char
         {
             "name": "y",
             "type": "log",
-            "domain": _widened([v["y"] for v in values]),
+            "domain": list(log_domain([v["y"] for v in values])),
             "range": "height",
         },
     ]
@@ -436,29 +431,17 @@ def _costs(curve: CostCurve, quantity: str, style: Style, attentions: Sequence[s
     return rows
 
 
-def all_quality_speed_charts(part: Part, average_name: str) -> list[Chart]:
-    """The average first, then each task."""
-    setting = part.setting
-    charts = []
-    if part.average:
-        charts.append(
-            quality_speed_chart(
-                setting, f"plane-{setting.slug}-mean", average_name, part.average, None, 400
-            )
+def all_quality_speed_charts(part: Part) -> list[Chart]:
+    """Over all tasks first, then of each task."""
+    return [
+        quality_speed_chart(
+            part.setting,
+            f"plane-{part.setting.slug}-{at}",
+            plane,
+            400 if plane is part.overall else 270,
         )
-    for at, (column, points) in enumerate(part.points.items()):
-        if points:
-            charts.append(
-                quality_speed_chart(
-                    setting,
-                    f"plane-{setting.slug}-{at}",
-                    text.one_line(column.title),
-                    points,
-                    guessing_accuracy(column.task),
-                    270,
-                )
-            )
-    return charts
+        for at, plane in enumerate(part.planes)
+    ]
 
 
 def all_curves_charts(part: Part, first: str) -> list[Chart]:
@@ -548,12 +531,6 @@ def _axes(
 
 def _field(name: str) -> Spec:
     return {"scale": "x" if name == "x" else "y", "field": name}
-
-
-def _widened(values: Sequence[float]) -> list[float]:
-    """A logarithmic domain with room for labels."""
-    room = math.log(max(values) / min(values)) * 0.12 + 0.25
-    return [min(values) * math.exp(-room), max(values) * math.exp(room)]
 
 
 def _padded(values: Sequence[float]) -> list[float]:

@@ -147,7 +147,7 @@ def _entries(study: Study) -> dict[_Key, Entry]:
     return {
         (
             setting.protocol,
-            setting.synthetic,
+            column.synthetic,
             column.task,
             column.dataset,
             column.fingerprint,

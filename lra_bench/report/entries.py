@@ -1,7 +1,7 @@
 """A study as tables see it: settings, comparable columns, and entries over seeds.
 
-Accuracies stand side by side only where they may: one protocol, real or synthetic data but never
-both, and one column for each task, dataset, fingerprint and configuration.
+Accuracies stand side by side only where they may: one protocol, and one column for each task,
+dataset, fingerprint and configuration. A column of synthetic data says so in its title.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from statistics import median
 from typing import Any
 
 from lra_bench.errors import InputError
-from lra_bench.report.facts import is_lra_data, task_order, task_title
+from lra_bench.report.facts import guessing_accuracy, is_lra_data, task_order, task_title
 from lra_bench.report.statistics import Sample
 from lra_bench.report.text import plural, slug
+from lra_bench.results import plan_file
 from lra_bench.results.record import Memory, Record
 from lra_bench.results.store import ResultsStore
-
-PLAN = "study.json"
 
 # Encodings that others are compared with come first.
 _BASELINES = ("none", "sinusoidal", "learned", "rope")
@@ -31,13 +30,19 @@ _ATTENTIONS = ("softmax", "linear")
 
 @dataclass(frozen=True)
 class Column:
-    """Accuracies in one column are comparable: same task, data and configuration."""
+    """Accuracies in one column are comparable: same task, data and configuration.
+
+    Attributes:
+        guessing: accuracy of the best constant answer on its test data; None where not known.
+    """
 
     task: str
     dataset: str
     fingerprint: str
     config: str
     title: str
+    synthetic: bool = False
+    guessing: float | None = None
 
     @property
     def is_lra_data(self) -> bool:
@@ -56,6 +61,7 @@ class PlannedCell:
     protocol: str
     valid: bool
     reason: str | None
+    hash: str
 
 
 @dataclass
@@ -161,10 +167,9 @@ class Names:
 
 @dataclass
 class Setting:
-    """One protocol on real data, or on synthetic: what may share a table."""
+    """One protocol: what may share a table."""
 
     protocol: str
-    synthetic: bool
     columns: list[Column]
     attentions: list[str]
     encodings: list[str]
@@ -173,9 +178,23 @@ class Setting:
     entries: dict[tuple[Column, str, str], Entry]
 
     @property
+    def synthetic(self) -> bool:
+        """Whether all its data are synthetic."""
+        return all(column.synthetic for column in self.columns if column.dataset) and any(
+            column.synthetic for column in self.columns
+        )
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some of its data are synthetic and some are real."""
+        return any(column.synthetic for column in self.columns) and not self.synthetic
+
+    @property
     def title(self) -> str:
-        """The protocol, and a word where the data are not real."""
-        return f"{self.protocol} (SYNTHETIC data)" if self.synthetic else self.protocol
+        """The protocol, and a word where the data are not real, or not all of them."""
+        if self.synthetic:
+            return f"{self.protocol} (SYNTHETIC data)"
+        return f"{self.protocol} (partly SYNTHETIC data)" if self.mixed else self.protocol
 
     @property
     def slug(self) -> str:
@@ -234,17 +253,8 @@ def read_study(root: str | Path) -> Study:
 
 def read_plan(root: Path) -> list[PlannedCell] | None:
     """The study's plan, where one was written. Raises InputError naming what is wrong in it."""
-    path = root / PLAN
-    if not path.exists():
-        return None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return [_planned(cell) for cell in document["cells"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: not a readable plan ({type(error).__name__}: {error}); delete it, and the "
-            "report will show the cells that have records"
-        ) from None
+    cells = plan_file.read_cells(root)
+    return None if cells is None else [_planned(cell) for cell in cells]
 
 
 def _planned(cell: dict[str, Any]) -> PlannedCell:
@@ -256,6 +266,7 @@ def _planned(cell: dict[str, Any]) -> PlannedCell:
         str(cell["protocol"]),
         bool(cell["valid"]),
         cell.get("reason"),
+        cell["hash"],
     )
 
 
@@ -290,41 +301,23 @@ def machine_of(record: Record) -> str | None:
 
 
 def _settings(records: list[Record], plan: list[PlannedCell], names: Names) -> list[Setting]:
-    grouped: dict[tuple[str, bool], list[Record]] = defaultdict(list)
-    unplaced = [record for record in records if record.data is None]
-    for record in records:
-        if record.data is not None:
-            grouped[record.identity.protocol, record.data.synthetic].append(record)
-    for protocol in {cell.protocol for cell in plan} | {r.identity.protocol for r in unplaced}:
-        if not any(key[0] == protocol for key in grouped):
-            grouped[protocol, False] = []
-    settings: list[Setting] = []
-    for (protocol, synthetic), members in sorted(grouped.items()):
-        # A cell that failed before its data were known, or has not run, belongs to the real
-        # data where the protocol has any.
-        first = not any(s.protocol == protocol for s in settings)
-        settings.append(
-            _setting(
-                protocol,
-                synthetic,
-                members,
-                [r for r in unplaced if first and r.identity.protocol == protocol],
-                [cell for cell in plan if first and cell.protocol == protocol],
-                names,
-            )
+    protocols = {record.identity.protocol for record in records} | {cell.protocol for cell in plan}
+    return [
+        _setting(
+            protocol,
+            [record for record in records if record.identity.protocol == protocol],
+            [cell for cell in plan if cell.protocol == protocol],
+            names,
         )
-    return settings
+        for protocol in sorted(protocols)
+    ]
 
 
 def _setting(
-    protocol: str,
-    synthetic: bool,
-    placed: list[Record],
-    unplaced: list[Record],
-    plan: list[PlannedCell],
-    names: Names,
+    protocol: str, records: list[Record], plan: list[PlannedCell], names: Names
 ) -> Setting:
-    columns = _columns(placed, {r.identity.task for r in unplaced} | {c.task for c in plan})
+    placed = [record for record in records if record.data is not None]
+    columns = _columns(placed, {r.identity.task for r in records} | {c.task for c in plan})
     by_key = {(c.task, c.dataset, c.fingerprint, c.config): c for c in columns}
     main = _main_columns(placed, columns)
     machines = _machines(placed, by_key)
@@ -334,20 +327,23 @@ def _setting(
         key = (column, attention, encoding)
         return entries.setdefault(key, Entry(column, attention, encoding, machines.get(column)))
 
-    for record in sorted([*placed, *unplaced], key=lambda r: r.identity.seed):
+    for record in sorted(records, key=lambda r: r.identity.seed):
         who = record.identity
+        # A cell that failed before its data were known stands where most of its task's cells do.
         column = by_key[_key(record)] if record.data is not None else main[who.task]
         target = entry(column, who.attention, who.encoding)
         (target.runs if record.status == "done" else target.failures).append(record)
+    recorded = {record.identity.hash for record in records}
     for cell in plan:
+        if cell.hash in recorded:
+            continue
         target = entry(main[cell.task], cell.attention, cell.encoding)
-        if not cell.valid:
-            target.invalid = cell.reason or "this attention can't carry this encoding"
-        elif cell.seed not in {r.identity.seed for r in (*target.runs, *target.failures)}:
+        if cell.valid:
             target.missing.append(cell.seed)
+        else:
+            target.invalid = cell.reason or "this attention can't carry this encoding"
     return Setting(
         protocol,
-        synthetic,
         columns,
         _ordered((a for _, a, _ in entries), _ATTENTIONS),
         _ordered((e for _, _, e in entries), _BASELINES),
@@ -392,19 +388,27 @@ def _key(record: Record) -> tuple[str, str, str, str]:
 
 
 def _columns(placed: list[Record], also: set[str]) -> list[Column]:
-    keys = sorted({_key(record) for record in placed}, key=lambda k: (task_order(k[0]), k))
+    data = {_key(record): record.data for record in placed if record.data is not None}
+    keys = sorted(data, key=lambda k: (task_order(k[0]), k))
     columns = [
-        Column(*key, title=_title(key, [other for other in keys if other[0] == key[0]]))
+        Column(
+            *key,
+            _title(key, data[key].synthetic, keys),
+            data[key].synthetic,
+            guessing_accuracy(key[0]) if data[key].guessing is None else data[key].guessing,
+        )
         for key in keys
     ]
     empty = [Column(task, "", "", "", task_title(task)) for task in also - {key[0] for key in keys}]
     return sorted([*columns, *empty], key=lambda c: task_order(c.task))
 
 
-def _title(key: tuple[str, str, str, str], siblings: list[tuple[str, str, str, str]]) -> str:
-    """The task, and what tells its columns apart where it has several."""
-    title = task_title(key[0])
-    told = []
+def _title(
+    key: tuple[str, str, str, str], synthetic: bool, all_keys: list[tuple[str, str, str, str]]
+) -> str:
+    """The task, what tells its columns apart where it has several, and whether it is synthetic."""
+    siblings = [other for other in all_keys if other[0] == key[0]]
+    told = ["SYNTHETIC"] if synthetic else []
     if len({other[1] for other in siblings}) > 1:
         told.append(key[1])
     if len({other[2] for other in siblings}) > 1:
@@ -413,6 +417,7 @@ def _title(key: tuple[str, str, str, str], siblings: list[tuple[str, str, str, s
     own = json.loads(key[3])
     differing = sorted({n for c in configs for n in c if any(c[n] != o.get(n) for o in configs)})
     told += [f"{name} {own.get(name)}" for name in differing[:3]]
+    title = task_title(key[0])
     return f"{title} ({', '.join(told)})" if told else title
 
 

@@ -48,9 +48,9 @@ def task_name(task: str) -> str:
 
 def task_title(task: str) -> str:
     """A task as tables call it, parameters kept."""
-    name, colon, parameters = task.partition(":")
+    name, _, parameters = task.partition(":")
     known = LRA_TASKS.get(name)
-    return (known.title if known else name) + colon + parameters
+    return " ".join(filter(None, [known.title if known else name, parameters.replace(",", ", ")]))
 
 
 def guessing_accuracy(task: str) -> float | None:

@@ -15,11 +15,10 @@ from lra_bench.report.canvas import default_looks, new_figure
 from lra_bench.report.curves import Curve
 from lra_bench.report.efficiency import CostCurve, Profile
 from lra_bench.report.entries import Names, Setting
-from lra_bench.report.facts import guessing_accuracy
 from lra_bench.report.labels import Box, front_boxes, place_labels
 from lra_bench.report.palette import dash, encoding_styles, filled
-from lra_bench.report.standing import Point, average_title
-from lra_bench.report.ticks import log_ticks
+from lra_bench.report.standing import Plane, Point
+from lra_bench.report.ticks import log_domain, log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,52 +103,44 @@ def _know_matplotlibs_fonts() -> None:
 
 
 def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
-    """One panel for the average and one for each task: accuracy against training speed."""
-    setting = part.setting
-    panels = [
-        (average_title(setting), part.average, None),
-        *(
-            (column.title, points, guessing_accuracy(column.task))
-            for column, points in part.points.items()
-        ),
-    ]
-    shown = [(title, points, chance) for title, points, chance in panels if points]
+    """One panel for all tasks together and one for each: quality against training speed."""
+    setting, shown = part.setting, part.planes
     if not shown:
         return []
     with _canvas(len(shown), 2 if len(shown) > 1 else 1) as (figure, axes):
-        largest = max((p.memory or 0.0) for _, points, _ in shown for p in points)
-        for ax, (title, points, chance) in zip(axes, shown, strict=True):
-            _quality_speed_panel(ax, setting, points, largest)
-            ax.set_title(text.shorten(text.one_line(title), 60))
+        largest = max((p.memory or 0.0) for plane in shown for p in plane.points)
+        for ax, plane in zip(axes, shown, strict=True):
+            _quality_speed_panel(ax, setting, plane, largest)
+            ax.set_title(text.shorten(text.one_line(plane.title), 60))
+            chance = plane.guessing
             if chance is not None and ax.get_ylim()[0] < 100 * chance:
                 ax.axhline(100 * chance, color="#999999", linewidth=0.6, linestyle=":")
         _sign_synthetic(figure, setting)
-        for ax, (_, points, _) in zip(axes, shown, strict=True):
-            _label_points(figure, ax, setting, points, largest)
+        for ax, plane in zip(axes, shown, strict=True):
+            _label_points(figure, ax, setting, plane, largest)
         png = directory / f"quality-speed-{setting.slug}.png"
         figure.savefig(png, dpi=_PNG_DPI)
         return [*_save(figure, directory, png.stem), png]
 
 
-def _quality_speed_panel(
-    ax: Axes, setting: Setting, points: Sequence[Point], largest: float
-) -> None:
+def _quality_speed_panel(ax: Axes, setting: Setting, plane: Plane, largest: float) -> None:
     styles = encoding_styles(setting.names.encodings)
     ax.set_xscale("log")
-    ax.margins(0.3, 0.15)
-    front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
+    ax.set_xlim(log_domain([point.speed for point in plane.points]))
+    ax.margins(y=0.15)
+    front = sorted((p for p in plane.points if p.on_front), key=lambda p: p.speed)
     ax.step(
         [p.speed for p in front],
-        [100 * p.quality for p in front],
+        [plane.place(p.quality) for p in front],
         where="pre",
         color="#888888",
         linewidth=0.8,
         zorder=1,
     )
-    for point in points:
+    for point in plane.points:
         style = styles[point.encoding]
-        quality = 100 * point.quality
-        ends = [100 * point.interval.low, 100 * point.interval.high]
+        quality = plane.place(point.quality)
+        ends = [plane.place(point.interval.low), plane.place(point.interval.high)]
         ax.plot([point.speed] * 2, ends, color=style.colour, linewidth=0.7, zorder=2)
         ax.plot(point.speed_range, [quality] * 2, color=style.colour, linewidth=0.5, zorder=2)
         ax.scatter(
@@ -164,8 +155,10 @@ def _quality_speed_panel(
             linewidth=0.9,
             zorder=3,
         )
+    if plane.ranks:
+        ax.invert_yaxis()
     ax.set_xlabel("training examples/s (fixed length)")
-    ax.set_ylabel("accuracy, %")
+    ax.set_ylabel(plane.axis)
     _plain_log_ticks(ax)
 
 
@@ -183,16 +176,15 @@ def _area(memory: float | None, largest: float) -> float:
     return 14.0 + 56.0 * (memory or 0.0) / largest if largest else 28.0
 
 
-def _label_points(
-    figure: Figure, ax: Axes, setting: Setting, points: Sequence[Point], largest: float
-) -> None:
+def _label_points(figure: Figure, ax: Axes, setting: Setting, plane: Plane, largest: float) -> None:
+    points = plane.points
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     scale = figure.dpi / 72
     ordered = sorted(points, key=lambda p: (not p.on_front, -p.quality))
     drawn = [
         ax.annotate(
             point.label(30, setting),
-            (point.speed, 100 * point.quality),
+            (point.speed, plane.place(point.quality)),
             xytext=(0, 0),
             textcoords="offset points",
             fontsize=5.5,
@@ -204,7 +196,7 @@ def _label_points(
     ]
     ax.get_xlim(), ax.get_ylim()  # settles the scales, on which the places in pixels depend
     extents = [label.get_window_extent(renderer) for label in drawn]
-    pixels = [ax.transData.transform((p.speed, 100 * p.quality)) for p in ordered]
+    pixels = [ax.transData.transform((p.speed, plane.place(p.quality))) for p in ordered]
     frame = ax.get_window_extent(renderer)
     places = place_labels(
         [
@@ -213,7 +205,7 @@ def _label_points(
         ],
         [(box.width, box.height) for box in extents],
         Box(frame.x0, frame.y0, frame.x1, frame.y1),
-        [*(box for p in points for box in _error_bars(ax, p)), *_front_lines(ax, points)],
+        [*(box for p in points for box in _error_bars(ax, plane, p)), *_front_lines(ax, plane)],
     )
     for label, place, (x, y) in zip(drawn, places, pixels, strict=True):
         if place is None:
@@ -222,21 +214,23 @@ def _label_points(
             label.set_position(((place.left - x) / scale, (place.bottom - y) / scale))
 
 
-def _error_bars(ax: Axes, point: Point) -> list[Box]:
+def _error_bars(ax: Axes, plane: Plane, point: Point) -> list[Box]:
     """Where the point's interval and its range of speeds are drawn, in pixels."""
-    x, y = ax.transData.transform((point.speed, 100 * point.quality))
-    _, low = ax.transData.transform((point.speed, 100 * point.interval.low))
-    _, high = ax.transData.transform((point.speed, 100 * point.interval.high))
-    left, right = (
-        ax.transData.transform((speed, 100 * point.quality))[0] for speed in point.speed_range
-    )
+
+    def pixel(speed: float, quality: float) -> tuple[float, float]:
+        return tuple(ax.transData.transform((speed, plane.place(quality))))
+
+    x, y = pixel(point.speed, point.quality)
+    (_, low), (_, high) = (pixel(point.speed, q) for q in (point.interval.low, point.interval.high))
+    (left, _), (right, _) = (pixel(speed, point.quality) for speed in point.speed_range)
     return [Box(x - 1, low, x + 1, high), Box(left, y - 1, right, y + 1)]
 
 
-def _front_lines(ax: Axes, points: Sequence[Point]) -> list[Box]:
+def _front_lines(ax: Axes, plane: Plane) -> list[Box]:
     """Where the front is drawn, in pixels."""
-    front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
-    return front_boxes([tuple(ax.transData.transform((p.speed, 100 * p.quality))) for p in front])
+    front = sorted((p for p in plane.points if p.on_front), key=lambda p: p.speed)
+    corners = [ax.transData.transform((p.speed, plane.place(p.quality))) for p in front]
+    return front_boxes([tuple(corner) for corner in corners])
 
 
 def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Path]:
@@ -360,6 +354,6 @@ def _legend(
 
 
 def _sign_synthetic(figure: Figure, setting: Setting) -> None:
-    if setting.synthetic:
-        words = "SYNTHETIC DATA: not the benchmark"
+    if setting.synthetic or setting.mixed:
+        words = "SYNTHETIC DATA: not the benchmark" if setting.synthetic else "partly SYNTHETIC"
         figure.text(0.99, 0.995, words, ha="right", va="top", color="#B00020", fontsize=7)

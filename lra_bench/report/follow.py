@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lra_bench.errors import InputError
-from lra_bench.report.entries import PLAN
 from lra_bench.report.write import write_page, write_report
+from lra_bench.results import plan_file
 
 _POLL_SECONDS = 1.0
 
@@ -49,7 +49,7 @@ def follow(
 
 def _state(store: Path) -> set[tuple[str, int]]:
     """Names and times of the records and the plan."""
-    files = [*(store / "records").glob("*.json"), *store.glob(PLAN)]
+    files = [*(store / "records").glob("*.json"), *store.glob(plan_file.NAME)]
     return {(path.name, path.stat().st_mtime_ns) for path in files if path.exists()}
 
 

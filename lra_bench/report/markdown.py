@@ -63,6 +63,8 @@ def markdown_report(
         lines += [f"## Protocol {escape(part.setting.title)}", ""]
         if part.setting.synthetic:
             lines += ["> **SYNTHETIC DATA.** Nothing here is a result on the benchmark.", ""]
+        elif part.setting.mixed:
+            lines += ["> **Partly SYNTHETIC DATA.** Those tasks are named in each table.", ""]
         lines += [
             f"**{escape(finding.lead)}.** {escape(finding.text)}\n" for finding in summarise(part)
         ]

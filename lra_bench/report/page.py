@@ -20,7 +20,6 @@ from lra_bench.report.charts import (
 from lra_bench.report.entries import Names
 from lra_bench.report.palette import encoding_styles, filled
 from lra_bench.report.payload import pack_records, packed
-from lra_bench.report.standing import average_title
 from lra_bench.report.summary import Finding, summarise
 from lra_bench.report.tables.table import Table
 from lra_bench.report.vega import still_svg, vega_script
@@ -58,7 +57,7 @@ class PagePart:
     @cached_property
     def planes(self) -> list[Chart]:
         """Quality–speed plots."""
-        return all_quality_speed_charts(self.part, average_title(self.setting))
+        return all_quality_speed_charts(self.part)
 
     @cached_property
     def curves(self) -> list[Chart]:
@@ -90,7 +89,7 @@ class PagePart:
         seeds = len({run.identity.seed for run in runs})
         seconds = sum(run.time.total for run in runs if run.time is not None)
         found = [
-            Tile(f"{len(runs):,}" + (f" / {planned:,}" if planned > len(runs) else ""), "runs"),
+            Tile(f"{len(runs):,} of {planned:,}", "runs"),
             Tile(str(len(setting.columns)), "tasks" if len(setting.columns) > 1 else "task"),
             Tile(f"{len(setting.encodings)} × {len(setting.attentions)}", "encodings × attentions"),
             Tile(str(seeds), "seeds" if seeds != 1 else "seed"),

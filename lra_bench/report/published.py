@@ -131,11 +131,9 @@ def published_averages() -> dict[str, float]:
 
 def side_by_side(setting: Setting) -> list[SideBySide]:
     """Every measured entry with its published counterparts; none for synthetic data."""
-    if setting.synthetic:
-        return []
     found = []
     for (column, _, _), entry in setting.entries.items():
-        if entry.sample is None:
+        if entry.sample is None or column.synthetic:
             continue
         for row in _counterparts(setting, entry):
             for number in published_results():

@@ -18,7 +18,7 @@ from lra_bench.report.statistics import (
     quantile_interval,
     rank_intervals,
 )
-from lra_bench.report.text import one_line, shorten
+from lra_bench.report.text import one_line, percent, shorten
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -62,7 +62,7 @@ class Point:
     Attributes:
         speed: training examples/s.
         speed_range: the central 95 % of speeds redrawn from the runs and the spread within them.
-        quality: accuracy as a fraction, with its interval.
+        quality: accuracy as a fraction, or mean rank below zero (`Plane.ranks`).
         memory: peak bytes, None where it was not taken.
         on_front: no other method is at once as fast and as accurate, and better in one.
         front_probability: how often it is on the front when accuracies and speeds are redrawn
@@ -101,12 +101,49 @@ class Point:
         return f"{name} ({self.front_share})" if self.near_front else name
 
 
-def average_title(setting: Setting) -> str:
-    """What the average over the columns may be called, and why it is not the benchmark's."""
-    reasons = not_lra_average(setting)
-    if not reasons:
+@dataclass(frozen=True)
+class Plane:
+    """Methods by training speed and quality, on one task or over all of them.
+
+    Attributes:
+        title: the task, or what the mean over tasks is called.
+        points: each method once; where `ranks`, their quality is the mean rank below zero, so
+            that more is better in every plane.
+        guessing: accuracy of a constant answer, to be drawn as a line; None where there is none.
+    """
+
+    title: str
+    points: list[Point]
+    ranks: bool = False
+    guessing: float | None = None
+
+    @property
+    def axis(self) -> str:
+        """What is drawn upwards."""
+        return "mean rank over tasks (1 is best)" if self.ranks else "test accuracy, %"
+
+    def place(self, quality: float) -> float:
+        """A quality as the axis counts it."""
+        return -quality if self.ranks else 100 * quality
+
+    def shown(self, quality: float) -> str:
+        """A quality as tables write it."""
+        return f"rank {-quality:.1f}" if self.ranks else f"{percent(quality)} %"
+
+    def shown_interval(self, point: Point) -> str:
+        """Both ends of a point's interval, the smaller number first."""
+        low, high = sorted((self.place(point.interval.low), self.place(point.interval.high)))
+        return f"[{low:.1f}, {high:.1f}]"
+
+
+def overall_title(setting: Setting) -> str:
+    """What the mean over the columns is called: the benchmark's average only where it is that."""
+    if setting.mixed:
+        return f"Mean rank over {len(setting.columns)} tasks"
+    if not not_lra_average(setting):
         return "LRA average"
-    return f"Mean of {len(setting.columns)} tasks"
+    tasks = "SYNTHETIC tasks" if setting.synthetic else "tasks"
+    return f"Mean of {len(setting.columns)} {tasks}"
 
 
 def not_lra_average(setting: Setting) -> list[str]:
@@ -114,6 +151,8 @@ def not_lra_average(setting: Setting) -> list[str]:
     reasons = []
     if setting.synthetic:
         reasons.append("the data are synthetic")
+    elif setting.mixed:
+        reasons.append("some of the data are synthetic")
     present = {task_name(column.task) for column in setting.columns}
     absent = [task.title for name, task in LRA_TASKS.items() if name not in present]
     if absent:
@@ -121,7 +160,7 @@ def not_lra_average(setting: Setting) -> list[str]:
     reasons += [
         f"{column.title} is {column.dataset}, not the benchmark's data"
         for column in setting.columns
-        if not setting.synthetic and column.dataset and not column.is_lra_data
+        if not column.synthetic and column.dataset and not column.is_lra_data
     ]
     extra = [column.title for column in setting.columns if task_name(column.task) not in LRA_TASKS]
     if extra:
@@ -129,8 +168,8 @@ def not_lra_average(setting: Setting) -> list[str]:
     return reasons
 
 
-def no_average(setting: Setting) -> str:
-    """Why no mean over the columns is defined; empty where one is."""
+def no_rank(setting: Setting) -> str:
+    """Why methods have no mean rank over the columns; empty where they have."""
     if len(setting.columns) < 2:
         return "one task only"
     if setting.ambiguous_tasks:
@@ -139,38 +178,37 @@ def no_average(setting: Setting) -> str:
     return ""
 
 
+def no_average(setting: Setting) -> str:
+    """Why no mean accuracy over the columns is defined; empty where one is."""
+    return no_rank(setting) or ("real and SYNTHETIC data have none" if setting.mixed else "")
+
+
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def standings(setting: Setting) -> list[Standing]:
-    """All methods with a run, best average first and incomplete ones last."""
+    """All methods with a run, best average (or rank) first and incomplete ones last."""
     rows = {method: setting.row(*method) for method in setting.methods}
-    complete = [
-        method for method, row in rows.items() if all(entry.sample is not None for entry in row)
-    ]
-    averaged = complete if not no_average(setting) else []
-    draws = _accuracy_draws([rows[method] for method in averaged])
-    observed = np.array([[_mean(entry) for entry in rows[method]] for method in averaged])
-    ranks = average_ranks(observed[..., None])[:, 0] if averaged else np.empty(0)
-    rank_bounds = rank_intervals(
-        [
-            [entry.sample for entry in rows[method] if entry.sample is not None]
-            for method in averaged
-        ]
-    )
+    ranked = [] if no_rank(setting) else [m for m, row in rows.items() if _complete(row)]
+    averaged = not no_average(setting)
+    draws = _accuracy_draws([rows[method] for method in ranked])
+    observed = np.array([[_mean(entry) for entry in rows[method]] for method in ranked])
+    ranks = average_ranks(observed[..., None])[:, 0] if ranked else np.empty(0)
+    rank_bounds = _rank_intervals([rows[method] for method in ranked])
     found = []
     for method, row in rows.items():
-        at = averaged.index(method) if method in averaged else None
+        at = ranked.index(method) if method in ranked else None
+        has_average = at is not None and averaged
         found.append(
             Standing(
                 *method,
                 done=sum(entry.sample is not None for entry in row),
                 columns=len(row),
-                average=None if at is None else float(observed[at].mean()),
-                average_interval=None
-                if at is None
-                else quantile_interval(draws[at].mean(axis=0), "redrawn per task"),
+                average=float(observed[at].mean()) if has_average else None,
+                average_interval=quantile_interval(draws[at].mean(axis=0), "redrawn per task")
+                if has_average
+                else None,
                 rank=None if at is None else float(ranks[at]),
                 rank_interval=None if at is None else rank_bounds[at],
                 speed=_geometric_mean([entry.speed for entry in row]),
@@ -178,56 +216,73 @@ def standings(setting: Setting) -> list[Standing]:
                 runs=min(len(entry.runs) for entry in row),
             )
         )
-    return sorted(found, key=lambda s: (s.average is None, -(s.average or 0.0), -s.done))
+    return sorted(
+        found, key=lambda s: (s.rank is None, -(s.average or 0.0), s.rank or 0.0, -s.done)
+    )
 
 
-def task_points(setting: Setting, column: Column) -> list[Point]:
+def task_plane(setting: Setting, column: Column) -> Plane:
     """The methods with an accuracy and a speed in this column."""
     entries = [setting.entry(column, *method) for method in setting.methods]
-    rows = [[entry] for entry in entries if entry.sample is not None and entry.speed is not None]
-    return _points(rows)
+    rows = [[entry] for entry in entries if _complete([entry]) and entry.speed is not None]
+    return Plane(column.title, _points(rows, ranks=False), guessing=column.guessing)
 
 
-def average_points(setting: Setting) -> list[Point]:
-    """The methods with an accuracy and a speed in every column; none where no mean is defined."""
-    if no_average(setting):
-        return []
-    rows = [setting.row(*method) for method in setting.methods]
-    complete = [
-        row for row in rows if all(e.sample is not None and e.speed is not None for e in row)
-    ]
-    return _points(complete)
+def overall_plane(setting: Setting) -> Plane:
+    """The methods with an accuracy and a speed in every column; none where no mean is defined.
+
+    Over real data or synthetic, by mean accuracy; over both, whose accuracies have no mean, by
+    mean rank.
+    """
+    rows = [] if no_rank(setting) else [setting.row(*method) for method in setting.methods]
+    complete = [row for row in rows if _complete(row) and all(e.speed is not None for e in row)]
+    ranks = setting.mixed
+    return Plane(overall_title(setting), _points(complete, ranks), ranks)
 
 
-def _points(rows: list[list[Entry]]) -> list[Point]:
+def _complete(row: Sequence[Entry]) -> bool:
+    return all(entry.sample is not None for entry in row)
+
+
+def _rank_intervals(rows: Sequence[Sequence[Entry]]) -> list[Interval]:
+    return rank_intervals([[e.sample for e in row if e.sample is not None] for row in rows])
+
+
+def _points(rows: list[list[Entry]], ranks: bool) -> list[Point]:
     if not rows:
         return []
-    accuracy = _accuracy_draws(rows).mean(axis=1)
-    speed = _speed_draws(rows)
-    probability = pareto_front(speed, accuracy).mean(axis=1)
-    observed_quality = np.array([np.mean([_mean(entry) for entry in row]) for row in rows])
-    observed_speed = np.array([_geometric_mean([entry.speed for entry in row]) for row in rows])
-    slow, fast = np.quantile(speed, (0.025, 0.975), axis=1)
-    front = pareto_front(observed_speed[:, None].astype(float), observed_quality[:, None])[:, 0]
-    points = []
-    for at, row in enumerate(rows):
-        single = row[0].sample if len(row) == 1 else None
-        points.append(
-            Point(
-                row[0].attention,
-                row[0].encoding,
-                float(observed_speed[at]),
-                (float(slow[at]), float(fast[at])),
-                float(observed_quality[at]),
-                single.interval
-                if single is not None
-                else quantile_interval(accuracy[at], "redrawn per task"),
-                _largest([entry.memory for entry in row]),
-                bool(front[at]),
-                float(probability[at]),
-            )
+    draws = _accuracy_draws(rows)
+    observed = np.array([[_mean(entry) for entry in row] for row in rows])
+    if ranks:
+        drawn_quality, quality = -average_ranks(draws), -average_ranks(observed[..., None])[:, 0]
+        intervals = [Interval(-i.high, -i.low, i.method) for i in _rank_intervals(rows)]
+    else:
+        drawn_quality, quality = draws.mean(axis=1), observed.mean(axis=1)
+        intervals = [_quality_interval(*pair) for pair in zip(rows, drawn_quality, strict=True)]
+    drawn_speed = _speed_draws(rows)
+    probability = pareto_front(drawn_speed, drawn_quality).mean(axis=1)
+    speed = np.array([_geometric_mean([entry.speed for entry in row]) for row in rows], float)
+    slow, fast = np.quantile(drawn_speed, (0.025, 0.975), axis=1)
+    front = pareto_front(speed[:, None], quality[:, None])[:, 0]
+    return [
+        Point(
+            row[0].attention,
+            row[0].encoding,
+            float(speed[at]),
+            (float(slow[at]), float(fast[at])),
+            float(quality[at]),
+            intervals[at],
+            _largest([entry.memory for entry in row]),
+            bool(front[at]),
+            float(probability[at]),
         )
-    return points
+        for at, row in enumerate(rows)
+    ]
+
+
+def _quality_interval(row: list[Entry], drawn: Float[np.ndarray, " draws"]) -> Interval:
+    single = row[0].sample if len(row) == 1 else None
+    return quantile_interval(drawn, "redrawn per task") if single is None else single.interval
 
 
 def _mean(entry: Entry) -> float:
@@ -246,7 +301,10 @@ def _accuracy_draws(rows: list[list[Entry]]) -> Float[np.ndarray, "methods tasks
 
 
 def _speed_draws(rows: list[list[Entry]]) -> Float[np.ndarray, "methods draws"]:
-    """Geometric means over tasks of a run drawn at random, within the spread of its blocks."""
+    """Geometric means over tasks of a run drawn at random, within the spread of its blocks.
+
+    The spread is (largest − smallest) / median: as a factor, it keeps slow blocks above zero.
+    """
     rng = np.random.default_rng(1)
     drawn = []
     for row in rows:
@@ -254,8 +312,8 @@ def _speed_draws(rows: list[list[Entry]]) -> Float[np.ndarray, "methods draws"]:
         for entry in row:
             rates, spreads = np.array(entry.speeds).T
             chosen = rng.integers(0, len(rates), DRAWS)
-            noise = spreads[chosen] * rng.uniform(-0.5, 0.5, DRAWS)
-            logs += np.log(np.maximum(rates[chosen] * (1 + noise), 1e-12))
+            noise = np.log1p(spreads[chosen]) * rng.uniform(-0.5, 0.5, DRAWS)
+            logs += np.log(rates[chosen]) + noise
         drawn.append(np.exp(logs / len(row)))
     return np.array(drawn)
 

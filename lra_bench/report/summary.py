@@ -9,10 +9,8 @@ from lra_bench.report import text
 from lra_bench.report.analysis import Part
 from lra_bench.report.comparison import Pair, level_with_best
 from lra_bench.report.entries import Entry, Setting
-from lra_bench.report.facts import guessing_accuracy
 from lra_bench.report.standing import (
     Standing,
-    average_title,
     no_average,
     not_lra_average,
 )
@@ -89,21 +87,29 @@ def _data(setting: Setting) -> str:
             "All data here are SYNTHETIC stand-ins. These accuracies say that the program runs; "
             "they say nothing of the benchmark."
         )
-    substitutes = [
-        f"{column.title} on {column.dataset}"
-        for column in setting.columns
-        if column.dataset and not column.is_lra_data
-    ]
-    if not substitutes:
-        return "All data are real and the benchmark's own."
-    return f"All data are real, but not all are the benchmark's own: {text.listed(substitutes)}."
+    told = []
+    if stand_ins := [column.title for column in setting.columns if column.synthetic]:
+        told.append(
+            f"The data of {text.listed(stand_ins)} are SYNTHETIC stand-ins, which say nothing of "
+            "the benchmark."
+        )
+    real = [column for column in setting.columns if column.dataset and not column.synthetic]
+    substitutes = [f"{c.title} on {c.dataset}" for c in real if not c.is_lra_data]
+    whose = f"of {text.listed([c.title for c in real])} " if setting.mixed else ""
+    if substitutes:
+        told.append(
+            f"All data {whose}are real, but not all are the benchmark's own: "
+            f"{text.listed(substitutes)}."
+        )
+    elif real:
+        told.append(f"All data {whose}are real and the benchmark's own.")
+    return " ".join(told)
 
 
 def _above_chance(setting: Setting) -> str:
     above, not_above = list[str](), list[str]()
     for column in setting.columns:
-        chance = guessing_accuracy(column.task)
-        best = _best(setting.column(column))
+        chance, best = column.guessing, _best(setting.column(column))
         if chance is None or best is None or best.sample is None:
             continue
         interval = best.sample.test_interval
@@ -136,11 +142,12 @@ def _encodings(part: Part, attention: str) -> str:
     if not pairs:
         return ""
     sentences = []
-    ranked = [s for s in part.standings if s.attention == attention and s.average is not None]
+    ranked = [s for s in part.standings if s.attention == attention and s.rank is not None]
     if len(ranked) > 1:
         first, second = ranked[0], ranked[1]
+        highest = "best mean rank" if first.average is None else "highest mean"
         sentences.append(
-            f"{_standing(first)} has the highest mean over the tasks, {_standing(second)} follows."
+            f"{_standing(first)} has the {highest} over the tasks, {_standing(second)} follows."
         )
     sentences += [_task_by_task(part.setting, attention), _over_tasks(pairs)]
     return " ".join(sentences)
@@ -190,8 +197,8 @@ def _task_by_task(setting: Setting, attention: str) -> str:
 
 
 def _standing(standing: Standing) -> str:
-    assert standing.average is not None
-    assert standing.average_interval is not None
+    if standing.average is None or standing.average_interval is None:
+        return f"{standing.encoding} ({standing.rank:.1f})"
     low, high = standing.average_interval.low, standing.average_interval.high
     return (
         f"{standing.encoding} ({text.percent(standing.average)} %, 95 % interval "
@@ -200,13 +207,11 @@ def _standing(standing: Standing) -> str:
 
 
 def _quality_speed(part: Part) -> str:
-    points = part.average
+    points = part.overall.points
     if len(points) < 2:
         return ""
-    title = average_title(part.setting)
-    where = (
-        f"On the {title[0].lower()}{title[1:]}" if title.startswith("Mean") else f"On the {title}"
-    )
+    title = part.overall.title
+    where = f"On the {title[0].lower()}{title[1:]}" if title != "LRA average" else f"On the {title}"
     front = sorted((p for p in points if p.on_front), key=lambda p: -p.speed)
     told = [f"{p.name} ({p.front_share})" for p in front]
     words = f"{where}, the Pareto front of speed and accuracy holds {text.listed(told)}"
@@ -261,7 +266,7 @@ def _limits(setting: Setting) -> str:
             "seeds rest on the assumption of a normal spread (Student's t)."
         )
     if why := no_average(setting):
-        sentences.append(f"No average over tasks is given: {why}.")
+        sentences.append(f"No mean accuracy over tasks is given: {why}.")
     elif reasons := not_lra_average(setting):
         sentences.append(f"The mean over tasks is not the LRA average: {'; '.join(reasons)}.")
     small = [

@@ -9,8 +9,8 @@ from string import ascii_letters
 from typing import TYPE_CHECKING
 
 from lra_bench.report import text
-from lra_bench.report.analysis import Analysis, Part
-from lra_bench.report.standing import Point, average_title
+from lra_bench.report.analysis import Analysis
+from lra_bench.report.standing import Plane
 from lra_bench.report.summary import summarise
 from lra_bench.report.tables.table import Cell, Table
 
@@ -29,17 +29,11 @@ def terminal_report(analysis: Analysis) -> str:
         blocks += [_wrapped(f"{found.lead}. {found.text}") for found in summarise(part)]
         blocks += [plain_table(table) for table in part.accuracy_tables]
         blocks += [plain_table(part.standing_table)]
-        blocks += _plots(part)
+        blocks += [text_plot(plane) for plane in part.planes[:1]]
         blocks += [plain_table(table) for table in part.pair_tables]
     for tables in analysis.cost_tables.values():
         blocks += [plain_table(table) for table in tables]
     return "\n\n".join(blocks)
-
-
-def _plots(part: Part) -> list[str]:
-    planes = [(average_title(part.setting), part.average)]
-    planes += [(column.title, points) for column, points in part.points.items()]
-    return [text_plot(title, points) for title, points in planes if points][:1]
 
 
 def plain_table(table: Table) -> str:
@@ -86,8 +80,9 @@ def _wrapped(words: str) -> str:
     return textwrap.fill(text.one_line(words), _WRAP, subsequent_indent="  ")
 
 
-def text_plot(title: str, points: Sequence[Point], width: int = 64, height: int = 16) -> str:
-    """Accuracy against training speed (logarithmic); a letter for each method, ○ for the rest."""
+def text_plot(plane: Plane, width: int = 64, height: int = 16) -> str:
+    """Quality against training speed (logarithmic); a letter for each method, ○ for the rest."""
+    points = plane.points
     ordered = sorted(points, key=lambda p: (not p.on_front, -p.quality))
     lettered = list(zip(ascii_letters, ordered, strict=False))
     speeds = [math.log(p.speed) for p in points]
@@ -100,18 +95,18 @@ def text_plot(title: str, points: Sequence[Point], width: int = 64, height: int 
         grid[row][column] = letter
     edges = {0: max(qualities), height - 1: min(qualities)}
     lines = [
-        f"{text.percent(edges[at]) + ' %' if at in edges else '':>8} │{''.join(row).rstrip()}"
+        f"{plane.shown(edges[at]) if at in edges else '':>8} │{''.join(row).rstrip()}"
         for at, row in enumerate(grid)
     ]
     low, high = f"{math.exp(min(speeds)):.3g}", f"{math.exp(max(speeds)):.3g}"
     axis = f"{low}{'training examples/s':^{max(1, width - len(low) - len(high))}}{high}"
     key = [
         f"  {letter}  {text.shorten(text.one_line(p.name), _NAME_WIDTH):<{_NAME_WIDTH}} "
-        f"{text.percent(p.quality):>5} %  {text.rate(p.speed):>7}/s"
+        f"{plane.shown(p.quality):>8}  {text.rate(p.speed):>7}/s"
         f"{f'  on the front ({p.front_share})' if p.near_front else ''}"
         for letter, p in lettered
     ]
-    return "\n".join([title, *lines, f"{'':>8} └{'─' * width}", f"{'':>10}{axis}", *key])
+    return "\n".join([plane.title, *lines, f"{'':>8} └{'─' * width}", f"{'':>10}{axis}", *key])
 
 
 def _place(value: float, low: float, high: float, cells: int) -> int:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _NARROW, _WIDE = 5.0, 300.0
+
+
+def log_domain(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis: the values' own range with room for labels, whatever their errors."""
+    room = math.log(max(values) / min(values)) * 0.12 + 0.25
+    return min(values) * math.exp(-room), max(values) * math.exp(room)
 
 
 def log_ticks(low: float, high: float) -> list[float]:

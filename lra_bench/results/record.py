@@ -43,6 +43,9 @@ class Data(_Part):
     validation: int
     test: int
     test_mean_length: float = Field(description="tokens, after truncation to the protocol's length")
+    guessing: float | None = Field(
+        default=None, description="share of the most frequent label among the test examples"
+    )
 
 
 class CurvePoint(_Part):

@@ -278,6 +278,7 @@ def _data(data: CellData) -> Data:
         validation=len(data.validation),
         test=len(data.test),
         test_mean_length=round(float(data.test.lengths.mean()), 2),
+        guessing=data.test.guessing,
     )
 
 

@@ -10,9 +10,10 @@ from lra_bench.report.entries import Entry, Setting
 from lra_bench.report.standing import (
     Point,
     Standing,
-    average_title,
     no_average,
+    no_rank,
     not_lra_average,
+    overall_title,
 )
 from lra_bench.report.tables.table import Cell, Table, label
 
@@ -38,7 +39,7 @@ def accuracy_table(setting: Setting, attention: str, found: Sequence[Standing]) 
         rows.append(row)
     header = ["Encoding", *(column.title for column in setting.columns)]
     if not no_average(setting):
-        header.append(average_title(setting))
+        header.append(overall_title(setting))
     return Table(
         f"accuracy-{setting.slug}-{text.slug(attention)}",
         f"Test accuracy, {attention} attention, {setting.title}",
@@ -124,11 +125,13 @@ def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence
     """
     front = {(point.attention, point.encoding): point for point in points}
     fastest = max((s.speed for s in found if s.speed is not None), default=None)
-    averaged = not no_average(setting)
+    averaged, ranked = not no_average(setting), not no_rank(setting)
     header = ["Attention", "Encoding", "Tasks", "Train examples/s", "Peak memory"]
-    if averaged:
-        header[3:3] = [average_title(setting), "Mean rank"]
+    if ranked:
+        header[3:3] = ["Mean rank"]
         header.append("On the front")
+    if averaged:
+        header[3:3] = [overall_title(setting)]
     rows = []
     for standing in found:
         row = [
@@ -137,9 +140,11 @@ def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence
             Cell(f"{standing.done} / {standing.columns}", value=standing.done),
         ]
         if averaged:
-            row += [_average_cell(standing, found), _rank_cell(standing)]
+            row.append(_average_cell(standing, found))
+        if ranked:
+            row.append(_rank_cell(standing))
         row += [_speed_cell(standing, fastest), _memory_cell(standing)]
-        if averaged:
+        if ranked:
             row.append(_front_cell(front.get((standing.attention, standing.encoding))))
         rows.append(row)
     return Table(
@@ -158,7 +163,7 @@ def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence
                     "over redraws of all numbers within their uncertainty; bold where the numbers "
                     "themselves say so."
                 ]
-                if averaged
+                if ranked
                 else []
             ),
         ],
@@ -178,14 +183,16 @@ def _unmeasured(setting: Setting) -> list[str]:
 
 
 def _average_notes(setting: Setting) -> list[str]:
+    notes = []
     if why := no_average(setting):
-        return [f"No average over tasks: {why}."]
-    notes = [
-        "Rank: mean over tasks among the methods that have them all; brackets: the ranks that "
-        "pairwise tests leave open, at 95 %."
-    ]
-    if reasons := not_lra_average(setting):
-        notes.insert(0, f"Not the LRA average: {'; '.join(reasons)}.")
+        notes.append(f"No mean accuracy over tasks: {why}.")
+    elif reasons := not_lra_average(setting):
+        notes.append(f"Not the LRA average: {'; '.join(reasons)}.")
+    if not no_rank(setting):
+        notes.append(
+            "Rank: mean over tasks among the methods that have them all; brackets: the ranks that "
+            "pairwise tests leave open, at 95 %."
+        )
     return notes
 
 
