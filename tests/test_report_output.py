@@ -11,7 +11,8 @@ import pytest
 
 from lra_bench.cli import main
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.entries import read_study
+from lra_bench.report.charts import all_quality_speed_charts
+from lra_bench.report.entries import build_study, read_study
 from lra_bench.report.follow import follow
 from lra_bench.report.payload import pack_records, packed
 from lra_bench.report.standing import Plane, Point
@@ -86,6 +87,21 @@ def test_terminal_has_tables_and_a_plot(study: Path) -> None:
     assert "Test accuracy, softmax attention" in shown
     assert "on the front" in shown
     assert "has a dense bias" in shown
+
+
+def test_an_axis_of_speed_keeps_to_the_data_however_uncertain_they_are(tmp_path: Path) -> None:
+    records = [make_record("text", encoding=e, speed=100.0) for e in ("none", "rope")]
+    wild = []
+    for record in records:
+        assert record.throughput is not None
+        throughput = record.throughput.model_copy(update={"spread": 1e6})
+        wild.append(record.model_copy(update={"throughput": throughput}))
+    (part,) = Analysis(build_study(wild, tmp_path)).parts
+    (chart,) = all_quality_speed_charts(part)
+    low, high = chart.spec["scales"][0]["domain"]
+    assert 50 < low < high < 200
+    for value in chart.spec["data"][0]["values"]:
+        assert low <= value["slow"] <= value["x"] <= value["fast"] <= high
 
 
 def test_text_plot_places_points_where_they_belong() -> None:

@@ -54,7 +54,10 @@ def quality_speed_chart(setting: Setting, slug: str, plane: Plane, height: int) 
     points, chance = plane.points, plane.guessing
     styles = encoding_styles(setting.names.encodings)
     largest = max((point.memory or 0.0 for point in points), default=0.0)
+    slowest, fastest = log_domain([point.speed for point in points])
     values = [_point(point, plane, setting, styles[point.encoding], largest) for point in points]
+    for value in values:  # a very uncertain speed must not stretch the axis
+        value["slow"], value["fast"] = max(value["slow"], slowest), min(value["fast"], fastest)
     front = sorted((p for p in points if p.on_front), key=lambda p: p.speed)
     lows, highs = [v["lo"] for v in values], [v["hi"] for v in values]
     near = chance is not None and min(lows) - 100 * chance < max(highs) - min(lows) + 2
@@ -71,7 +74,7 @@ def quality_speed_chart(setting: Setting, slug: str, plane: Plane, height: int) 
         {
             "name": "x",
             "type": "log",
-            "domain": list(log_domain([p.speed for p in points])),
+            "domain": [slowest, fastest],
             "range": "width",
         },
         {
@@ -131,7 +134,6 @@ def quality_speed_chart(setting: Setting, slug: str, plane: Plane, height: int) 
         {
             "type": "rule",
             "name": "spreads",
-            "clip": True,
             "interactive": False,
             "aria": False,
             "from": {"data": "points"},
@@ -189,13 +191,13 @@ def quality_speed_chart(setting: Setting, slug: str, plane: Plane, height: int) 
         },
     ]
     best = max(points, key=lambda p: p.quality)
-    fastest = max(points, key=lambda p: p.speed)
+    quickest = max(points, key=lambda p: p.speed)
     return Chart(
         slug,
         text.one_line(plane.title),
         f"Quality against training speed of {len(points)} methods, {plane.title}. Best: "
         f"{text.one_line(best.name)}, {plane.shown(best.quality)}. Fastest: "
-        f"{text.one_line(fastest.name)}, {text.rate(fastest.speed)} examples/s.",
+        f"{text.one_line(quickest.name)}, {text.rate(quickest.speed)} examples/s.",
         spec,
         _with_placed_labels(spec, values, height),
     )
