@@ -54,7 +54,13 @@ def _tell_whole_runs(document: Document) -> Document:
     return {**document, "memory": memory | whole}
 
 
+def _keep_what_was_not_told(document: Document) -> Document:
+    """3 → 4: `data.guessing` was not told; the task's own rate stands for it."""
+    return document
+
+
 MIGRATIONS: dict[int, Callable[[Document], Document]] = {
     1: _name_micro_batches,
     2: _tell_whole_runs,
+    3: _keep_what_was_not_told,
 }

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # Every change of the schema: one higher, and a function in `migrations`.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # How memory is taken on a CPU.
 RESIDENT = "resident size of the process (VmHWM), peak over base"
 
