@@ -279,6 +279,23 @@ def test_a_cell_that_fails_late_carries_on_when_tried_again(prepared: Path, tmp_
     assert list(store.checkpoints.iterdir()) == []
 
 
+@pytest.mark.parametrize("problem", [OSError("No space left on device"), MemoryError("no room")])
+def test_a_state_that_cannot_be_saved_costs_the_state_alone(
+    prepared: Path, tmp_path: Path, problem: Exception
+) -> None:
+    class Full(Checkpoint):
+        def save(self, state: dict[str, Any]) -> None:
+            raise problem
+
+    cell, lines = small_cell(steps=10), []
+    data = load(prepared, cell.settings, 64, CPU)
+    network = build(tasks.create(cell.task), cell.settings, cell.attention, cell.encoding)
+    told = Progress(say=lines.append)
+    trainer = Trainer(network, data, cell.settings, 0, "float32", Full(tmp_path), told)
+    assert trainer.run().step == 10
+    assert f"checkpoint not written ({problem}); training goes on without it" in lines
+
+
 def test_divergence_is_a_record(prepared: Path, tmp_path: Path) -> None:
     record = train(small_cell(learning_rate=1e30), prepared, tmp_path)
     assert record.status == "diverged"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -132,6 +133,33 @@ def test_killed_at_any_moment_and_resumed(
             assert outcome == whole.outcomes[name], name
     with capsys.disabled():
         print(f"{kills.total()} kills in {studies} studies: {dict(kills)}")
+
+
+def test_killed_late_and_carried_on_in_another_number_of_threads(
+    tmp_path: Path, whole: Whole
+) -> None:
+    """Steps and weights go on: what differs is the rounding of sums."""
+    name = "text linear rope 0"
+    arguments = command(tmp_path / "results", tmp_path / "cache", "--encodings", "rope")
+    process = start(arguments)
+    assert process.stderr is not None
+    while "step 8/" not in (line := process.stderr.readline()):
+        assert line, "ended before its second evaluation"
+    process.kill()
+    process.communicate(timeout=60)
+    process = start(arguments, environment={"OMP_NUM_THREADS": "2"})
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    step = re.search(r"carrying on from step (\d+)", err)
+    assert step is not None
+    assert int(step[1]) >= 8
+    found, expected = (one[name] for one in (outcomes(tmp_path / "results"), whole.outcomes))
+    assert found["environment"]["threads"] == 2
+    assert found["accuracy"]["test_correct"] == expected["accuracy"]["test_correct"]
+    for point, reference in zip(
+        found["accuracy"]["curve"], expected["accuracy"]["curve"], strict=True
+    ):
+        assert point == pytest.approx(reference, abs=1e-5)
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
