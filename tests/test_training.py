@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Callable
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.modules.module import register_module_forward_hook
 
 from lra_bench.config import Cell
 from lra_bench.data.batches import load
-from lra_bench.model.classifier import build
+from lra_bench.model.classifier import Classifier, build
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import cell as cell_module
@@ -301,6 +304,38 @@ def test_divergence_is_a_record(prepared: Path, tmp_path: Path) -> None:
     assert record.status == "diverged"
     assert record.accuracy is None
     assert "step" in (record.reason or "")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_not_finite_answer_nothing(prepared: Path, value: float) -> None:
+    """Though the largest of such scores, the first, is the right class of half the examples."""
+    cell = small_cell()
+    network = build(tasks.create(cell.task), cell.settings, cell.attention, cell.encoding)
+    network.register_forward_hook(lambda module, inputs, scores: torch.full_like(scores, value))
+    score = evaluate(network, load(prepared, cell.settings, 64, CPU).test, 16, "float32")
+    assert (score.correct, score.not_finite, score.total) == (0, 61, 61)
+
+
+def test_a_model_that_fails_on_test_rows_alone_has_diverged(prepared: Path, tmp_path: Path) -> None:
+    """Its validation is sound; of 61 test examples one batch of 16 has scores of NaN."""
+    cell = small_cell(steps=10)
+    data = load(prepared, cell.settings, 64, CPU)
+    validation = math.ceil(len(data.validation) / cell.settings.evaluation_batch)
+    calls = 0
+
+    def spoil(module: torch.nn.Module, inputs: tuple[Any, ...], scores: Tensor) -> Tensor:
+        nonlocal calls
+        if isinstance(module, Classifier) and not module.training:
+            calls += 1
+            scores = scores * math.nan if calls == validation + 1 else scores
+        return scores
+
+    with register_module_forward_hook(spoil):
+        record = train(cell, prepared, tmp_path)
+    spoilt = min(cell.settings.evaluation_batch, 61)
+    assert record.status == "diverged"
+    assert record.accuracy is None
+    assert record.reason == f"scores of {spoilt} of 61 test examples are not finite at step 10"
 
 
 def test_exception_is_a_record_with_its_traceback(

@@ -199,7 +199,7 @@ def _train_and_test(
     try:
         state = trainer.run()
         before_test = time.perf_counter()
-        test = trainer.score(data.test)
+        test = trainer.score("test", data.test)
         testing = time.perf_counter() - before_test
     finally:
         run.parts["micro_batches"] = trainer.state.micro_batches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,12 +24,14 @@ EVALUATION_SEED = 20_240_229
 class Score:
     """Correct answers out of all examples, and the mean cross-entropy in nats.
 
-    `at_once` examples were scored at a time: fewer than asked for where memory ran out.
+    An example whose scores are not all finite is `not_finite`, and never correct. `at_once`
+    examples were scored at a time: fewer than asked for where memory ran out.
     """
 
     correct: int
     total: int
     loss: float
+    not_finite: int
     at_once: int
 
     @property
@@ -52,21 +54,21 @@ def evaluate(
     several processes the first evaluates, and the others wait for its score.
     """
 
-    def score() -> tuple[float, float, float, float]:
+    def score() -> Sequence[float]:
         return _score(model, split, batch, precision, limit)
 
-    correct, total, loss, at_once = distributed.current().numbers_of_first(score, 4)
-    return Score(int(correct), int(total), loss, int(at_once))
+    correct, total, loss, *counts = distributed.current().numbers_of_first(score, 5)
+    return Score(int(correct), int(total), loss, *map(int, counts))
 
 
 def _score(
     model: Classifier, split: DeviceSplit, batch: int, precision: Precision, limit: int | None
-) -> tuple[float, float, float, float]:
+) -> tuple[float, float, float, float, float]:
     was_training = model.training
     model.eval()
     device = split.device
     generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
-    totals = torch.zeros(2, dtype=torch.float64, device=device)
+    totals = torch.zeros(3, dtype=torch.float64, device=device)
     total, at_once = 0, batch
     for whole in split.evaluation_batches(batch, limit):
         size, answers = _answers(model, whole, generator, precision, at_once)
@@ -75,8 +77,8 @@ def _score(
         totals += answers
         total += whole.examples
     model.train(was_training)
-    correct, loss = totals.tolist()
-    return correct, total, loss / total, at_once
+    correct, loss, not_finite = totals.tolist()
+    return correct, total, loss / total, not_finite, at_once
 
 
 def _answers(
@@ -85,19 +87,21 @@ def _answers(
     generator: torch.Generator,
     precision: Precision,
     at_once: int,
-) -> tuple[int, Float[Tensor, " 2"]]:
-    """How many examples of a batch fit at a time; how many are correct, and their summed loss."""
+) -> tuple[int, Float[Tensor, " 3"]]:
+    """How many examples of a batch fit at a time; correct, summed loss, not finite."""
     drawn = generator.get_state()
 
     def score(size: int) -> Tensor:
-        found = torch.zeros(2, dtype=torch.float64, device=generator.device)
+        found = torch.zeros(3, dtype=torch.float64, device=generator.device)
         for part in _parts(batch, size):
             # All parts meet the draws that the whole batch would.
             generator.set_state(drawn)
             with precision_context(generator.device, precision):
                 scores = model(part.tokens, part.lengths, generator)
-            found[0] += (scores.argmax(dim=1) == part.labels).sum()
+            finite = scores.isfinite().all(dim=1)
+            found[0] += (finite & (scores.argmax(dim=1) == part.labels)).sum()
             found[1] += functional.cross_entropy(scores, part.labels, reduction="sum")
+            found[2] += (~finite).sum()
         return found
 
     return first_that_fits(score, _halves(min(at_once, batch.examples)), generator.device)

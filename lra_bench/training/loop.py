@@ -45,7 +45,7 @@ AGREE_EVERY = 10
 
 
 class DivergedError(Exception):
-    """The loss is no longer finite."""
+    """The loss, a weight or a score is no longer finite."""
 
 
 @dataclass
@@ -134,7 +134,8 @@ class Trainer:
     def run(self) -> State:
         """Train to the last step, from a saved state where there is one.
 
-        Leaves the best weights in the model. Raises DivergedError when the loss is not finite.
+        Leaves the best weights in the model. Raises DivergedError when the loss, a weight or a
+        score is not finite.
         """
         self._resume()
         self.model.train()
@@ -146,12 +147,20 @@ class Trainer:
         self.model.load_state_dict(self.state.best_weights)
         return self.state
 
-    def score(self, split: DeviceSplit, limit: int | None = None) -> Score:
-        """Score a split with the model as it stands, or `limit` of its examples."""
+    def score(self, which: str, split: DeviceSplit, limit: int | None = None) -> Score:
+        """Score a split with the model as it stands, or `limit` of its examples.
+
+        Raises DivergedError where scores are not finite: nothing is answered by them.
+        """
         batch = self.settings.evaluation_batch
         score = evaluate(self.model, split, batch, self.precision, limit)
         if score.at_once < batch:
             self._note(f"out of memory: evaluated {score.at_once} examples at a time, not {batch}")
+        if score.not_finite:
+            raise DivergedError(
+                f"scores of {score.not_finite} of {score.total} {which} examples are not finite "
+                f"at step {self.state.step}"
+            )
         return score
 
     def examples_per_second(self) -> float | None:
@@ -249,7 +258,7 @@ class Trainer:
         self.totals.zero_()
         self.seen = 0
         self._check_finite("training", loss)
-        score = self.score(self.data.validation, self.settings.validation_examples)
+        score = self.score("validation", self.data.validation, self.settings.validation_examples)
         self._check_finite("validation", score.loss)
         point = CurvePoint(
             step=self.state.step,
