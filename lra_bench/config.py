@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -22,6 +23,7 @@ Some = Annotated[tuple[Item, ...], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 PROTOCOLS = Path(__file__).parent / "protocols"
+_ABSENT = object()
 
 
 class _Model(BaseModel):
@@ -72,8 +74,10 @@ class Settings(_Model):
 
     trim: bool = Field(True, description="cut each batch to its longest sequence (lossless)")
     bucket: bool = Field(False, description="put sequences of like length into one batch")
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool | Literal["auto"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="resolved for the device when a study is planned"
+    )
+    compile: bool | Literal["auto"] = Field("auto", description="resolved as precision is")
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -122,7 +126,10 @@ class Cell(_Model):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Everything that can change the result but the data, as plain JSON values."""
+        """Everything that can change the result but the data, as plain JSON values.
+
+        What `auto` becomes can: a planned cell has none.
+        """
         return {
             "task": str(self.task),
             "attention": str(self.attention),
@@ -134,12 +141,31 @@ class Cell(_Model):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON of `config`."""
-        text = json.dumps(self.config, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        """The hash that tells this cell from all others."""
+        return hash_of(self.config)
 
     def __str__(self) -> str:
         return f"{self.task} × {self.attention} × {self.encoding} × seed {self.seed}"
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """Every setting that has a default, with it, as plain JSON values."""
+    # Its length every protocol gives; its source is in the cell, resolved.
+    return Settings(length=1).model_dump(mode="json", exclude={"length", "source"})
+
+
+def hash_of(config: Mapping[str, Any]) -> str:
+    """SHA-256 of a cell's configuration (`Cell.config`, as a record has it) in canonical form.
+
+    The canonical form is its JSON with sorted keys and without the settings that are at their
+    defaults, so that a setting added later, whose default is what was done before, changes no
+    hash. It follows that a default must never change: a protocol that wants another value says so.
+    """
+    usual = defaults()
+    told = {key: value for key, value in config.items() if usual.get(key, _ABSENT) != value}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def protocol_names() -> list[str]:

@@ -175,7 +175,7 @@ def test_cores_are_dealt_out_in_disjoint_parts() -> None:
 
 def measured(cell: Cell, peak: int) -> Record:
     return Record(
-        status="done",
+        status="failed",
         created="2026-01-01T00:00:00+00:00",
         identity=identity_of(cell),
         memory=Memory(peak_bytes=peak, method="test"),

@@ -108,6 +108,28 @@ def test_hostile_names_can_be_written_and_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
+def changed(part: str, field: str, value: Any) -> dict[str, Any]:
+    text = document()
+    text[part][field] = value
+    return text
+
+
+CONTRADICTIONS: dict[str, tuple[str, str, Any, str]] = {
+    "percent": ("accuracy", "test", 92.5, "accuracy.test: Input should be less than or equal to 1"),
+    "other counts": ("accuracy", "test_correct", 0, "but 0 of 25000 are 0"),
+    "more than all": ("accuracy", "test_correct", 25001, "but 25001 of 25000"),
+    "of none": ("accuracy", "test_total", 0, "accuracy.test_total"),
+    "validation": ("accuracy", "best_validation", -0.1, "accuracy.best_validation"),
+    "guessing": ("data", "guessing", 50, "data.guessing"),
+    "rate": ("throughput", "train_examples_per_second", -3.0, "train_examples_per_second"),
+    "standstill": ("throughput", "inference_examples_per_second", 0, "inference_examples"),
+    "spread": ("throughput", "spread", -0.1, "throughput.spread"),
+    "memory": ("memory", "peak_bytes", -1, "memory.peak_bytes"),
+    "time": ("time", "training", -1.0, "time.training"),
+    "threads": ("environment", "threads", 0, "environment.threads"),
+}
+
+
 BROKEN = {
     "empty": (b"", "the file is empty"),
     "cut": (json.dumps(document()).encode()[:300], "not JSON"),
@@ -118,6 +140,14 @@ BROKEN = {
     "newer": (json.dumps(document(schema_version=99)).encode(), "update lra-bench"),
     "field": (json.dumps(document(colour="red")).encode(), "colour"),
     "type": (json.dumps(document(status="fine")).encode(), "status"),
+    **{
+        case: (json.dumps(changed(*change)).encode(), expected)
+        for case, (*change, expected) in CONTRADICTIONS.items()
+    },
+    "done without accuracy": (
+        json.dumps(document(accuracy=None)).encode(),
+        "it is done, but has no accuracy",
+    ),
     "not a number": (
         json.dumps(document(memory={"peak_bytes": float("nan"), "method": ""})).encode(),
         "memory.peak_bytes",

@@ -139,10 +139,9 @@ def _print_tables(planned: list[Measurement], store: ResultsStore) -> None:
     from lra_bench.report.efficiency import profiles
     from lra_bench.report.tables.cost import cost_tables
     from lra_bench.report.terminal import plain_table
-    from lra_bench.results.store import read_record
 
-    paths = {store.path(one.identity) for one in planned if one.reason is None}
-    records = [read_record(path) for path in sorted(paths) if path.exists()]
+    known = (store.get(one.identity) for one in planned if one.reason is None)
+    records = [record for record in known if record is not None]
     for profile in profiles(records):
         for table in cost_tables(profile):
             print(f"{plain_table(table)}\n")

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     require(arguments.log)
     study = Study.read(arguments.study, _flags(arguments))
-    planned = plan(study)
+    planned = plan(study, arguments.device)
     store = ResultsStore(arguments.output or Path("results") / Path(study.protocol).stem)
     if arguments.dry_run:
         _print_plan(planned, store)

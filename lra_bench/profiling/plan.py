@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from lra_bench.config import Cell, Study, settings_for
+from lra_bench.config import Cell, Study, hash_of, settings_for
 from lra_bench.errors import InputError
 from lra_bench.registry import Registry, Spec, load_plugin
 from lra_bench.results.record import Identity
@@ -60,14 +58,13 @@ class Measurement:
         """As a record gives it; the hash covers tokens and device too."""
         cell = self.cell
         config = {**cell.config, "tokens": self.tokens, "device": self.device, "kind": "profile"}
-        canonical = json.dumps(config, sort_keys=True, separators=(",", ":"))
         return Identity(
             task=str(cell.task),
             attention=str(cell.attention),
             encoding=str(cell.encoding),
             seed=cell.seed,
             protocol=cell.protocol,
-            hash=hashlib.sha256(canonical.encode()).hexdigest(),
+            hash=hash_of(config),
             config=config,
         )
 
@@ -119,17 +116,13 @@ def _measurement(
 ) -> Measurement:
     import torch
 
-    from lra_bench.training.device import choose_compiled, choose_precision
+    from lra_bench.training.device import resolved
 
     fixed: dict[str, Any] = {"length": length}
     if study.batch is not None:
         fixed |= {"batch": study.batch, "accumulate": 1}
     settings = settings_for(study.protocol, task, {**study.set, **fixed})
     used = torch.device(device)
-    resolved = {
-        "precision": choose_precision(settings, used),
-        "compile": choose_compiled(settings),
-    }
     cell = Cell(
         task=task,
         attention=attention,
@@ -137,7 +130,7 @@ def _measurement(
         seed=0,
         protocol=study.protocol,
         source=source,
-        settings=settings.model_copy(update=resolved),
+        settings=resolved(settings, used),
     )
     return Measurement(cell, tokens, used.type, why_invalid(cell))
 

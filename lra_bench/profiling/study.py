@@ -158,9 +158,10 @@ def _of_the_dead(request: Request, started: float, code: int, log: str) -> Recor
 
 
 def _settled(store: ResultsStore, one: Measurement, retry: bool) -> bool:
-    if not store.has(one.identity):
-        return False
-    return not retry or read_record(store.path(one.identity)).status == "done"
+    if not retry:
+        return store.has(one.identity)
+    record = store.get(one.identity)
+    return record is not None and record.status == "done"
 
 
 def summary(record: Record) -> str:

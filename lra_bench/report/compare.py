@@ -130,9 +130,9 @@ def _profile_costs(study: Study) -> dict[_Place, _Costs]:
         speed, who = record.throughput, record.identity
         if record.status != "done" or speed is None:
             continue
-        tokens = who.config.get("tokens", "")
+        tokens, precision = who.config.get("tokens", ""), who.config.get("precision", "")
         place = (
-            *(who.protocol, who.task, speed.length, speed.batch, tokens),
+            *(who.protocol, who.task, speed.length, speed.batch, tokens, precision),
             *(who.attention, who.encoding),
         )
         title = f"{task_title(who.task)}, {speed.length:,} tokens"

@@ -132,7 +132,7 @@ def _conditions(record: Record) -> tuple[str, str, str, int, str, str]:
     batch = record.throughput.batch if record.throughput else config.get("batch", 0)
     tokens = f"{config['tokens']} tokens" if "tokens" in config else ""
     where = record.environment
-    precision = "" if where is None else where.precision + (", compiled" if where.compiled else "")
+    precision = "" if where is None else where.precision
     return machine_of(record) or "", who.protocol, who.task, batch, precision, tokens
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lra_bench.config import defaults
 from lra_bench.errors import InputError
 from lra_bench.report.facts import guessing_accuracy, is_lra_data, task_order, task_title
 from lra_bench.report.statistics import Sample
@@ -293,11 +294,18 @@ def build_study(records: list[Record], root: Path, plan: list[PlannedCell] | Non
 
 
 def machine_of(record: Record) -> str | None:
-    """What a speed is comparable within: device, platform and threads."""
+    """What a speed is comparable within: all that changes it and leaves the result as it is."""
     where = record.environment
     if where is None:
         return None
-    return f"{where.device}, {where.platform}, {plural(where.threads, 'thread')}"
+    parts = [where.device, where.platform, plural(where.threads, "thread")]
+    if where.processes > 1:
+        parts.append(plural(where.processes, "process", "processes"))
+    if where.compiled:
+        parts.append("compiled")
+    if where.fused:
+        parts.append("C kernels")
+    return ", ".join(parts)
 
 
 def _settings(records: list[Record], plan: list[PlannedCell], names: Names) -> list[Setting]:
@@ -333,7 +341,8 @@ def _setting(
         column = by_key[_key(record)] if record.data is not None else main[who.task]
         target = entry(column, who.attention, who.encoding)
         (target.runs if record.status == "done" else target.failures).append(record)
-    recorded = {record.identity.hash for record in records}
+    identities = [record.identity for record in records]
+    recorded = {name for who in identities for name in (who.hash, who.former_hash)}
     for cell in plan:
         if cell.hash in recorded:
             continue
@@ -433,6 +442,9 @@ _NAMED_APART = frozenset({"task", "attention", "encoding", "seed", "source"})
 
 
 def _protocol_values(record: Record) -> dict[str, object]:
-    """The protocol's settings of a record, without what else identifies the cell."""
-    config = record.identity.config
+    """The protocol's settings of a record, without what else identifies the cell.
+
+    Settings that were added after it was made are at their defaults.
+    """
+    config = defaults() | record.identity.config
     return {name: value for name, value in config.items() if name not in _NAMED_APART}

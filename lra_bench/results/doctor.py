@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -15,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lra_bench.config import hash_of
 from lra_bench.errors import InputError
 from lra_bench.results.claims import EXPIRY_SECONDS, Holder
 from lra_bench.results.files import STAGING_PREFIX, STAGING_SUFFIX
@@ -50,7 +49,7 @@ def examine(store: ResultsStore) -> list[Finding]:
         except InputError as error:
             findings.append(_unreadable(store, path, error))
     findings += _half_written(store, now)
-    findings += _misplaced(store, records)
+    findings += _duplicates(store, records)
     findings += _altered(store, records)
     findings += _other_data(store, records)
     findings += _claims(store, now)
@@ -89,28 +88,22 @@ def _half_written(store: ResultsStore, now: float) -> Iterator[Finding]:
             )
 
 
-def _misplaced(store: ResultsStore, records: dict[Path, Record]) -> Iterator[Finding]:
-    """Records whose file is not the one of their cell, and cells with several records."""
-    for path, record in records.items():
-        own = store.path(record.identity)
-        if path == own:
-            continue
-        if own in records:
-            same = "the same" if records[own] == record else "another"
-            yield Finding(
-                f"duplicate: {same} record of its cell is in {own.name}",
-                _short(store, path),
-                "delete one of them",
-            )
-        else:
-            yield Finding("misnamed record", _short(store, path), f"rename to {own.name}")
+def _duplicates(store: ResultsStore, records: dict[Path, Record]) -> Iterator[Finding]:
+    """Cells with several records."""
+    for path, other in store.copies(records).items():
+        same = "the same" if records[other] == records[path] else "another"
+        yield Finding(
+            f"duplicate: {same} record of its cell is in {other.name}",
+            _short(store, path),
+            "delete one of them",
+        )
 
 
 def _altered(store: ResultsStore, records: dict[Path, Record]) -> Iterator[Finding]:
     """Records whose configuration is not the one that was hashed, or not of their names."""
     for path, record in records.items():
         identity, wrong = record.identity, ""
-        if _hash(identity.config) != identity.hash:
+        if hash_of(identity.config) != identity.hash:
             wrong = "its hash does not fit its configuration"
         for name in ("task", "attention", "encoding", "seed"):
             if not wrong and identity.config.get(name) != getattr(identity, name):
@@ -206,11 +199,6 @@ def _plan_and_checkpoints(store: ResultsStore, records: dict[Path, Record]) -> I
 def _is_held(store: ResultsStore, key: str) -> bool:
     holder = store.claims.holder(key)
     return holder is not None and not holder.has_ended()
-
-
-def _hash(config: dict[str, Any]) -> str:
-    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _now(store: ResultsStore) -> float:

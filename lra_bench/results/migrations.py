@@ -6,10 +6,13 @@ and raises `SCHEMA_VERSION`. Files are not rewritten: records are migrated whene
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
+from lra_bench.config import hash_of
 from lra_bench.errors import InputError
 from lra_bench.results.record import SCHEMA_VERSION
 
@@ -31,7 +34,10 @@ def migrate(document: Document) -> Document:
             f"{SCHEMA_VERSION}): update lra-bench"
         )
     for step in range(version, SCHEMA_VERSION):
-        document = MIGRATIONS[step](document) | {"schema_version": step + 1}
+        try:
+            document = MIGRATIONS[step](document) | {"schema_version": step + 1}
+        except (AttributeError, KeyError, TypeError):
+            raise InputError(f"not a record of version {step}, as it says") from None
     return document
 
 
@@ -54,13 +60,33 @@ def _tell_whole_runs(document: Document) -> Document:
     return {**document, "memory": memory | whole}
 
 
-def _keep_what_was_not_told(document: Document) -> Document:
-    """3 → 4: `data.guessing` was not told; the task's own rate stands for it."""
-    return document
+def _settle_identity(document: Document) -> Document:
+    """3 → 4: the hash covered every setting, defaults too, and `auto` instead of what it became.
+
+    The hash of then is kept as `former_hash`. One that did not fit its configuration is left as it
+    is, for the doctor to find. `data.guessing` was not told; the task's own rate stands for it.
+    """
+    identity = document.get("identity") or {}
+    before = identity.get("config") or {}
+    if identity.get("hash") != _hash_of_all(before):
+        return document
+    environment = document.get("environment") or {}
+    became = {"precision": environment.get("precision"), "compile": environment.get("compiled")}
+    told = {k: v for k, v in became.items() if before.get(k) == "auto" and v is not None}
+    # How models started, before a protocol could say so.
+    config = {"embedding_std": 1.0, "position_std": 0.02} | before | told
+    settled = {"config": config, "hash": hash_of(config), "former_hash": identity["hash"]}
+    return {**document, "identity": identity | settled}
+
+
+def _hash_of_all(config: Document) -> str:
+    """The hash up to version 3."""
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 MIGRATIONS: dict[int, Callable[[Document], Document]] = {
     1: _name_micro_batches,
     2: _tell_whole_runs,
-    3: _keep_what_was_not_told,
+    3: _settle_identity,
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Every change of the schema: one higher, and a function in `migrations`.
 SCHEMA_VERSION = 4
@@ -12,6 +12,15 @@ SCHEMA_VERSION = 4
 RESIDENT = "resident size of the process (VmHWM), peak over base"
 
 Status = Literal["done", "diverged", "out_of_memory", "failed"]
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Some = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0)]
+# Per second.
+Rate = Annotated[float, Field(gt=0)]
+# What rounding may put between an accuracy and the quotient of its counts.
+_ROUNDING = 1e-6
 
 
 class _Part(BaseModel):
@@ -28,7 +37,11 @@ class Identity(_Part):
     protocol: str
     hash: str
     config: dict[str, Any] = Field(
-        description="all that the hash covers: the above and the protocol's values for this task"
+        description="the above and all of the protocol's values for this task; the hash covers "
+        "those that are not at their defaults"
+    )
+    former_hash: str | None = Field(
+        default=None, description="of a record of version 1 to 3, by which a plan may name it"
     )
 
 
@@ -39,11 +52,13 @@ class Data(_Part):
     source: Literal["hub", "local", "generated", "synthetic"]
     synthetic: bool
     fingerprint: str
-    train: int = Field(description="examples trained on")
-    validation: int
-    test: int
-    test_mean_length: float = Field(description="tokens, after truncation to the protocol's length")
-    guessing: float | None = Field(
+    train: Count = Field(description="examples trained on")
+    validation: Count
+    test: Count
+    test_mean_length: float = Field(
+        ge=0, description="tokens, after truncation to the protocol's length"
+    )
+    guessing: Fraction | None = Field(
         default=None, description="share of the most frequent label among the test examples"
     )
 
@@ -51,31 +66,39 @@ class Data(_Part):
 class CurvePoint(_Part):
     """One evaluation during training; losses in nats, accuracies as fractions."""
 
-    step: int
+    step: Count
     train_loss: float
-    train_accuracy: float
+    train_accuracy: Fraction
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: Fraction
 
 
 class Accuracy(_Part):
     """Accuracies are fractions: correct / total over the whole split."""
 
-    test: float
-    test_correct: int
-    test_total: int
-    best_validation: float
-    best_step: int
+    test: Fraction
+    test_correct: Count
+    test_total: Some
+    best_validation: Fraction
+    best_step: Count
     selected_on: Literal["validation", "test"]
     curve: list[CurvePoint]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Accuracy:
+        share = self.test_correct / self.test_total
+        if abs(self.test - share) > _ROUNDING:
+            counts = f"{self.test_correct} of {self.test_total}"
+            raise ValueError(f"test is {self.test:g}, but {counts} are {share:g}")
+        return self
 
 
 class Parameters(_Part):
     """Trainable parameters; `ratio` to the protocol's base Transformer (LRA allows up to 1.10)."""
 
-    count: int
-    base: int
-    ratio: float
+    count: Count
+    base: Some
+    ratio: float = Field(ge=0)
 
 
 class Throughput(_Part):
@@ -85,14 +108,14 @@ class Throughput(_Part):
     training blocks. Tokens count what the model computes on, padding included at fixed length.
     """
 
-    length: int
-    batch: int
-    train_examples_per_second: float
-    train_tokens_per_second: float
-    inference_examples_per_second: float
-    inference_tokens_per_second: float
-    spread: float
-    loop_examples_per_second: float | None = Field(
+    length: Some
+    batch: Some
+    train_examples_per_second: Rate
+    train_tokens_per_second: Rate
+    inference_examples_per_second: Rate
+    inference_tokens_per_second: Rate
+    spread: float = Field(ge=0)
+    loop_examples_per_second: Rate | None = Field(
         default=None, description="training loop as run: trimmed, data included, evaluation not"
     )
 
@@ -103,9 +126,9 @@ class Memory(_Part):
     `run_peak_bytes` is what a machine must have for the whole cell.
     """
 
-    peak_bytes: int
+    peak_bytes: Count
     method: str
-    run_peak_bytes: int | None = Field(
+    run_peak_bytes: Count | None = Field(
         default=None, description="data, evaluation and what the allocator keeps included"
     )
 
@@ -113,11 +136,11 @@ class Memory(_Part):
 class Time(_Part):
     """Wall-clock seconds; over all interrupted parts of a resumed run."""
 
-    total: float
-    training: float
-    evaluation: float
-    data: float
-    measuring: float
+    total: Seconds
+    training: Seconds
+    evaluation: Seconds
+    data: Seconds
+    measuring: Seconds
 
 
 class Environment(_Part):
@@ -128,8 +151,8 @@ class Environment(_Part):
     python: str
     platform: str
     device: str
-    threads: int = Field(description="of each process")
-    processes: int = Field(default=1, description="that shared the batches of the cell")
+    threads: Some = Field(description="of each process")
+    processes: Some = Field(default=1, description="that shared the batches of the cell")
     precision: str
     compiled: bool
     fused: bool = Field(default=False, description="the C kernels of `lra_bench.fused` were used")
@@ -153,10 +176,17 @@ class Record(_Part):
     memory: Memory | None = None
     time: Time | None = None
     environment: Environment | None = None
-    micro_batches: int | None = Field(
+    micro_batches: Some | None = Field(
         default=None, description="parts of each step's batch; more than configured: memory ran out"
     )
     notes: list[str] = Field(default_factory=list, description="e.g. gradient accumulation used")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Record:
+        needed = "accuracy" if self.kind == "training" else "throughput"
+        if self.status == "done" and getattr(self, needed) is None:
+            raise ValueError(f"it is done, but has no {needed}")
+        return self
 
     @property
     def is_final(self) -> bool:

@@ -7,7 +7,7 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -33,6 +33,7 @@ class ResultsStore:
         self.records = self.root / "records"
         self.checkpoints = self.root / "checkpoints"
         self.claims = Claims(self.root / "claims")
+        self._hashes: dict[str, str | None] = {}
 
     def create(self) -> None:
         """Make the directories. Raises InputError where they can't be written."""
@@ -52,7 +53,25 @@ class ResultsStore:
 
     def has(self, identity: Identity) -> bool:
         """Whether a record of this cell is in the store, whatever its status."""
-        return self.path(identity).exists()
+        return self.path(identity).exists() or bool(self._elsewhere(identity))
+
+    def get(self, identity: Identity) -> Record | None:
+        """The record of this cell, whatever its file is called; None where it has none.
+
+        Raises InputError where it can't be read.
+        """
+        files = [path for path in (self.path(identity),) if path.exists()]
+        files = files or self._elsewhere(identity)
+        return read_record(files[0]) if files else None
+
+    def _elsewhere(self, identity: Identity) -> list[Path]:
+        """Files under other names that hold the cell: of an earlier version's name, or copies."""
+        own = self.path(identity).name
+        names = {path.name for path in self.records.glob("*.json")} - {own}
+        for name in names - self._hashes.keys():
+            self._hashes[name] = _hash_in(self.records / name)
+        found = sorted(name for name in names if self._hashes[name] == identity.hash)
+        return [self.records / name for name in found]
 
     def add(self, record: Record) -> bool:
         """Write a cell's record where it has none; False where it has: the first one stands."""
@@ -65,13 +84,13 @@ class ResultsStore:
         return target
 
     def set_aside(self, identity: Identity) -> None:
-        """Move a cell's record to `root/replaced`, so that the cell is trained again."""
-        path = self.path(identity)
+        """Move a cell's record, and copies, to `root/replaced`: the cell is trained again."""
         aside = self.root / "replaced"
         aside.mkdir(exist_ok=True)
-        # Where another worker was quicker there is nothing left to move.
-        with contextlib.suppress(FileNotFoundError):
-            path.rename(aside / f"{path.stem}--{time.time_ns()}.json")
+        for path in (self.path(identity), *self._elsewhere(identity)):
+            # Where another worker was quicker there is nothing left to move.
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(aside / f"{path.stem}--{time.time_ns()}.json")
 
     def files(self) -> list[Path]:
         """The records' files, in the order of their names. Raises InputError: no store."""
@@ -80,19 +99,40 @@ class ResultsStore:
         return sorted(self.records.glob("*.json"))
 
     def read(self) -> Iterator[Record]:
-        """All records, in the order of their file names; one that can't be read is warned of.
+        """Each cell's record, in the order of their file names.
 
+        One that can't be read is warned of and left out, and so are copies, all in one line.
         Raises InputError where there is no store.
         """
+        found: dict[Path, Record] = {}
         for path in self.files():
             try:
-                record = read_record(path)
+                found[path] = read_record(path)
             except InputError as error:
                 # Else it was set aside by another worker since it was listed.
                 if path.exists():
                     _log.warning("%s; left out", error)
-                continue
-            yield record
+        extra = self.copies(found)
+        if extra:
+            names = ", ".join(path.name for path in list(extra)[:3])
+            more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
+            _log.warning(
+                "%s: copies of other records, counted once: %s%s", self.records, names, more
+            )
+        yield from (record for path, record in found.items() if path not in extra)
+
+    def copies(self, records: Mapping[Path, Record]) -> dict[Path, Path]:
+        """Files whose cell has its record in another file, and that one.
+
+        Of several files of one cell the one under its own name holds its record, else the first.
+        """
+        holder: dict[str, Path] = {}
+        for path, record in records.items():
+            identity = record.identity
+            if identity.hash not in holder or path == self.path(identity):
+                holder[identity.hash] = path
+        pairs = ((path, holder[record.identity.hash]) for path, record in records.items())
+        return {path: other for path, other in pairs if path != other}
 
 
 def read_record(path: Path) -> Record:
@@ -106,6 +146,14 @@ def read_record(path: Path) -> Record:
         raise InputError(f"{path}: {error}") from None
     except InputError as error:
         raise type(error)(f"{path}: not a readable record: {error}") from None
+
+
+def _hash_in(path: Path) -> str | None:
+    """The hash of the cell that a file's record is of; None where it can't be read."""
+    try:
+        return read_record(path).identity.hash
+    except InputError:
+        return None
 
 
 def parse_record(content: bytes) -> Record:
@@ -122,7 +170,7 @@ def parse_record(content: bytes) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
-        raise InputError(f"{where}: {first['msg']}") from None
+        raise InputError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _document(record: Record) -> bytes:

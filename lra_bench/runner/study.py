@@ -11,7 +11,7 @@ from pathlib import Path
 from lra_bench.config import Cell, Study
 from lra_bench.errors import InputError
 from lra_bench.results.plan_file import add_cells
-from lra_bench.results.store import ResultsStore, read_record
+from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import failed_record, identity_of
 from lra_bench.runner.job import Job
 from lra_bench.runner.launchers.base import Launcher
@@ -74,11 +74,9 @@ def standing(store: ResultsStore, planned: Iterable[PlannedCell]) -> Counter[str
     """How many valid cells of a plan have a record of each status; a warning on unreadable ones."""
     found: Counter[str] = Counter()
     for identity in (identity_of(one.cell) for one in planned if one.valid):
-        if not store.has(identity):
-            found["left"] += 1
-            continue
         try:
-            found[read_record(store.path(identity)).status] += 1
+            record = store.get(identity)
+            found["left" if record is None else record.status] += 1
         except InputError as error:
             _log.warning("%s; `lra-bench results doctor %s` helps", error, store.root)
             found["unreadable"] += 1
@@ -101,5 +99,6 @@ def set_aside_failed(store: ResultsStore, cells: Iterable[Cell]) -> None:
     """Move the records that are not `done` out of the way of another try."""
     for identity in map(identity_of, cells):
         with contextlib.suppress(InputError):
-            if store.has(identity) and read_record(store.path(identity)).status != "done":
+            record = store.get(identity)
+            if record is not None and record.status != "done":
                 store.set_aside(identity)

@@ -39,6 +39,12 @@ def choose_compiled(settings: Settings) -> bool:
     return settings.compile is True
 
 
+def resolved(settings: Settings, device: torch.device) -> Settings:
+    """The settings with what `auto` becomes on this device."""
+    chosen = {"precision": choose_precision(settings, device), "compile": choose_compiled(settings)}
+    return settings.model_copy(update=chosen)
+
+
 def _has_native_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8

@@ -239,7 +239,8 @@ class _Pool:
     def _learn(self, task: _Task) -> None:
         """Estimate the cells that wait by what this one was measured to need."""
         with contextlib.suppress(InputError):
-            self.needs.learn(read_record(self.store.path(identity_of(task.job.cell))))
+            if (record := self.store.get(identity_of(task.job.cell))) is not None:
+                self.needs.learn(record)
         for other in self.waiting:
             other.need = max(self.needs.of(other.job.cell), other.need if other.kills else 0)
 

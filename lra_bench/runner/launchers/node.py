@@ -115,25 +115,22 @@ def _prepared(cell: Cell, job: dict[str, Any]) -> Path:
 
 def _forget(cell: Cell, store: ResultsStore, fingerprint: str) -> None:
     """Set aside what an earlier study left here: a cell that did not end well, or other data."""
-    from lra_bench.results.store import read_record
     from lra_bench.runner.cell import identity_of
 
     identity = identity_of(cell)
-    if store.has(identity):
-        known = read_record(store.path(identity))
+    known = store.get(identity)
+    if known is not None:
         same = known.data is not None and known.data.fingerprint == fingerprint
         if known.status != "done" or not same:
             store.set_aside(identity)
 
 
 def _brought_back(cell: Cell, store: ResultsStore) -> dict[str, Any]:
-    from lra_bench.results.store import read_record
     from lra_bench.runner.cell import identity_of
     from lra_bench.runner.job import summary
 
-    identity = identity_of(cell)
-    if not store.has(identity):
+    record = store.get(identity_of(cell))
+    if record is None:
         return {"status": None, "line": ""}
-    record = read_record(store.path(identity))
     document = record.model_dump(mode="json")
     return {"status": record.status, "line": summary(record), "record": document}
