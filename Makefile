@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RESULTS := results/smoke
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 # The stand-ins at their easy setting: at others so short a training learns nothing.
 EASY := text:difficulty=easy retrieval:difficulty=easy image:difficulty=easy
 
@@ -15,7 +16,7 @@ bench: .venv/ready
 
 # Style, types and the quick tests.
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	$(PYTEST) -n 2
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -24,14 +25,10 @@ lint: .venv/ready
 types: .venv/ready
 	$(BIN)/mypy
 
-# The checks that take longer, each by its marker.
-faults slow: .venv/ready
-	$(BIN)/python -m pytest -m $@
-
-# Needs Chromium; skips, saying so, where there is none.
-browser: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
-	$(BIN)/python -m pytest -m $@
+# The checks that take longer, each by its marker; `browser` needs Debian's chromium.
+# Files side by side: what a file's tests share is made once.
+faults slow browser: .venv/ready
+	$(PYTEST) -n 2 --dist loadfile -m $@
 
 clean:
 	rm -rf .venv $(RESULTS)

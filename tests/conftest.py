@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.skips import AllowedSkips
+
 # Tests share their cores with others: no time limit on an example.
 settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
@@ -20,6 +22,17 @@ os.environ.setdefault("LRA_BENCH_BLOCK_SECONDS", "0")
 # with a handler here the programs that tests start and interrupt begin as in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--allowed-skips", type=Path, help="fail on other reasons than this file's")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--allowed-skips")
+    # Processes that share the tests report to the one that started them.
+    if path is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(AllowedSkips(path))
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,11 @@ def command(output: Path, cache: Path, *more: object, **settings: object) -> lis
     return [sys.executable, str(ROOT / "run_bench.py"), *arguments]
 
 
+def variant(name: str, *arguments: str) -> list[str]:
+    """The program with something changed, as `tests/variants` tells."""
+    return [sys.executable, "-m", f"tests.variants.{name}", *arguments]
+
+
 def by_torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
     """The same command in so many processes that share each cell."""
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]

@@ -24,6 +24,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from lra_bench.attention import attentions
 from lra_bench.cli import COMMANDS, main
@@ -442,9 +443,13 @@ def spoilt(draw: st.DrawFn, document: str, optional: frozenset[str] = frozenset(
 
 def optional_fields() -> frozenset[str]:
     """Fields of a record without which it can be read."""
+    parts: list[type[BaseModel]] = [
+        record.Record,
+        *record.Record.__bases__[0].__subclasses__(),
+    ]
     found = {
         name
-        for part in (record.Record, *record.Record.__bases__[0].__subclasses__())
+        for part in parts
         for name, field in part.model_fields.items()
         if not field.is_required()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,7 @@ def test_workers_change_nothing_and_a_series_resumes() -> None:
 def test_stopping_early_ends_the_workers() -> None:
     blocks = generate_parallel(10**6, HARD, 1, workers=2, block=16)
     first, images, _ = next(blocks)
+    assert isinstance(blocks, Generator)
     blocks.close()
     assert first == 0
     assert len(images) == 16

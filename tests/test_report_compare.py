@@ -17,8 +17,8 @@ from tests.records import make_profile, make_record, write_store
 
 
 def changed(before: list, after: list, tolerance: float = 0.05) -> StudyChange:
-    studies = (build_study(records, Path("s")) for records in (before, after))
-    return compare_studies(*studies, tolerance)
+    first, second = (build_study(records, Path("s")) for records in (before, after))
+    return compare_studies(first, second, tolerance)
 
 
 def verdicts(found: StudyChange) -> dict[str, str]:

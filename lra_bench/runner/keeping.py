@@ -11,7 +11,7 @@ from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 
 # A full disk may be cleared, a file server may come back: two minutes in all.
-PAUSES = (1.0, 4.0, 15.0, 40.0, 60.0)
+PAUSES: tuple[float, ...] = (1.0, 4.0, 15.0, 40.0, 60.0)
 
 
 class RecordKeptElsewhereError(OSError):

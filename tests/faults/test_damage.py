@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,27 +10,15 @@ import numpy as np
 import pytest
 
 from lra_bench.cli import main
-from tests.program import command, finish, outcomes
+from tests.program import command, finish, outcomes, variant
 
 pytestmark = pytest.mark.faults
 
 
 def stopped(output: Path, cache: Path) -> None:
     """A study killed in the middle of its cell, with two states saved."""
-    program = """
-import os, signal, sys
-from lra_bench.training.loop import Trainer
-save = Trainer._save
-def and_die(self):
-    save(self)
-    if self.state.step == 7:
-        os.kill(os.getpid(), signal.SIGKILL)
-Trainer._save = and_die
-from lra_bench.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
     arguments = command(output, cache, "--encodings", "rope")[2:]
-    result = finish([sys.executable, "-c", program, *arguments])
+    result = finish(variant("dying", *arguments))
     assert result.returncode == -9, result.stderr
     assert len(list(output.glob("checkpoints/*/*.pt"))) == 2
 

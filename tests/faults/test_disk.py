@@ -13,37 +13,9 @@ from pathlib import Path
 import pytest
 
 from lra_bench.results.store import ResultsStore
-from tests.program import ROOT, command, finish, outcomes
+from tests.program import ROOT, command, finish, outcomes, variant
 
 pytestmark = pytest.mark.faults
-
-# The programme, but for waiting two minutes for a full disk to be cleared; and one whose disk
-# fills up while its first cell trains.
-IMPATIENT = """
-import sys
-from lra_bench.runner import keeping
-keeping.PAUSES = ()
-from lra_bench.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-FILLING = (
-    """
-import sys
-from pathlib import Path
-from lra_bench.runner import study
-run_cell, filler = study.run_cell, Path(sys.argv.pop(1))
-def and_fill(*arguments):
-    record = run_cell(*arguments)
-    with filler.open("ab", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(256))
-        except OSError:
-            return record
-study.run_cell = and_fill
-"""
-    + IMPATIENT
-)
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +49,6 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(one)], check=True)
 
 
-def programme(code: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-c", code, *arguments]
-
-
 def without_time(output: Path) -> list[dict[str, object]]:
     return list(outcomes(output).values())
 
@@ -109,7 +77,7 @@ def test_files_too_small_for_a_record_end_the_study_with_a_clear_line(
     """RLIMIT_FSIZE: neither a record fits, nor one kept elsewhere; a plan and claims do."""
     arguments = command(tmp_path / "store", cache, "--encodings", "rope")[2:]
     limited = finish(
-        programme(IMPATIENT, *arguments),
+        variant("impatient", *arguments),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
     )
     assert limited.returncode == 1, limited.stderr
@@ -138,7 +106,7 @@ def test_a_disk_that_fills_up_before_the_record(
     disk = small_disk("size=4m")
     arguments = command(disk / "store", cache, "--encodings", "rope", "none")
     full = finish(
-        programme(FILLING, str(disk / "filler"), *arguments[2:]),
+        variant("filling", str(disk / "filler"), *arguments[2:]),
         environment={"TMPDIR": str(tmp_path)},
     )
     assert full.returncode == 1, full.stderr

@@ -17,8 +17,6 @@ from tests.program import ENVIRONMENT, command, finish, outcomes, start
 
 pytestmark = pytest.mark.faults
 
-ray = pytest.importorskip("ray", reason="Ray is not installed")
-
 # Long enough for both cells to be in the middle of it at the same time.
 CELLS = ("--encodings", "spe-sine:realisations=8,sines=2", "--seeds", "0", "1")
 SETTINGS = {"steps": 1500, "evaluate_every": 250}
@@ -41,6 +39,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str,
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Two raylets of one core each."""
+    pytest.importorskip("ray", reason="Ray is not installed")
     from ray.cluster_utils import Cluster
 
     for name, value in {**ENVIRONMENT, "RAY_USAGE_STATS_ENABLED": "0"}.items():
