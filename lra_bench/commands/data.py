@@ -88,8 +88,11 @@ def _prepared(name: str, arguments: argparse.Namespace) -> Path:
 
 def _say_where(directories: list[Path], as_json: bool) -> int:
     from lra_bench.data.store import Manifest
+    from lra_bench.data.warnings import tell
 
     manifests = {str(directory): Manifest.read(directory) for directory in directories}
+    for manifest in manifests.values():
+        tell(manifest.task, manifest.warnings)
     if as_json:
         print(json.dumps({where: m.fingerprint for where, m in manifests.items()}, indent=2))
         return 0

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from lra_bench.data.store import Manifest, Split, read_split
-from lra_bench.errors import InputError
+from lra_bench.errors import InputError, one_line
 from lra_bench.tasks import tasks
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -53,6 +53,7 @@ def text(directory: Path, samples: int) -> str:
             f"  {name:<11}{split['examples']:>9,}{split['shortest']:>9,}{low:>7,}{middle:>7,}"
             f"{split['mean']:>9,.1f}{high:>7,}{split['longest']:>8,}{split['cut']:>7,}  {balance}"
         )
+    lines += [f"  warning: {one_line(warning)}" for warning in told["warnings"]]
     if told["grid"] is None:
         lines += _sample_lines(directory, told, samples)
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lra_bench import __version__
-from lra_bench.data.store import MANIFEST, Manifest, scratch_of, write
+from lra_bench.data.store import FORMAT, MANIFEST, Manifest, scratch_of, write
 from lra_bench.errors import InputError, nearest
 from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
@@ -75,7 +75,8 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
         "version": __version__,
     }
     with_scratch = replace(request, scratch=scratch_of(directory))
-    write(directory, task.blocks(source, with_scratch), description)
+    warnings = task.warnings(source, request)
+    write(directory, task.blocks(source, with_scratch), description, warnings)
     return directory
 
 
@@ -83,7 +84,7 @@ def _key(task: Task, spec: Spec, source: str, request: Request) -> str:
     """Tell apart sets of other parameters, source, limit, revision, or changed files."""
     files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in task.origin(source, request)]
     length = request.length if source in ("generated", "synthetic") else None
-    parts = [str(spec), source, request.limit, length, task.revision, sorted(files)]
+    parts = [FORMAT, str(spec), source, request.limit, length, task.revision, sorted(files)]
     identity = json.dumps(parts)
     return hashlib.sha256(identity.encode()).hexdigest()[:10]
 

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,10 +24,11 @@ from jaxtyping import Int, UInt8
 from numpy import ndarray
 from pydantic import TypeAdapter
 
+from lra_bench.data.warnings import missing_classes
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import SPLITS, Block
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 WORK = ".work"  # beside the prepared sets: those being made, locks, finished parts
 
@@ -50,7 +51,8 @@ class Manifest:
     """What a prepared set is and how to know that it is whole.
 
     `fingerprint` is the SHA-256 over the bytes of all splits' symbols, offsets and labels: two
-    results are comparable only if their fingerprints are equal.
+    results are comparable only if their fingerprints are equal. `warnings` are sentences that
+    whoever uses the data should know.
     """
 
     format: int
@@ -66,6 +68,7 @@ class Manifest:
     splits: dict[str, SplitStatistics]
     fingerprint: str
     version: str
+    warnings: list[str]
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
@@ -112,7 +115,12 @@ def read_split(directory: Path, split: str) -> Split:
     return Split(array("symbols", np.uint8), array("offsets", np.int64), array("labels", np.uint8))
 
 
-def write(directory: Path, blocks: Iterable[Block], description: dict[str, Any]) -> Manifest:
+def write(
+    directory: Path,
+    blocks: Iterable[Block],
+    description: dict[str, Any],
+    warnings: Sequence[str] = (),
+) -> Manifest:
     """Stream blocks into a new set at `directory`, whole or not at all.
 
     One process at a time writes a set; another that wants the same waits and then finds it done.
@@ -120,20 +128,26 @@ def write(directory: Path, blocks: Iterable[Block], description: dict[str, Any])
     Args:
         directory: where the set will be; its parent holds all prepared sets.
         blocks: the examples; not asked for any when the set exists already.
-        description: the manifest's fields besides format, splits and fingerprint.
+        description: the manifest's fields besides format, splits, fingerprint and warnings.
+        warnings: what is to be known of the source; what the splits show is added.
 
     Raises InputError when the set can't be written or has no training or no test examples.
     """
     with _lock(directory):
         if not (directory / MANIFEST).exists():
             with _staging(directory) as staging:
-                _write_files(staging, blocks, description)
+                _write_files(staging, blocks, description, warnings)
                 with _written_to(directory.parent):
                     _publish(staging, directory)
     return Manifest.read(directory)
 
 
-def _write_files(staging: Path, blocks: Iterable[Block], description: dict[str, Any]) -> None:
+def _write_files(
+    staging: Path,
+    blocks: Iterable[Block],
+    description: dict[str, Any],
+    warnings: Sequence[str],
+) -> None:
     writers: dict[str, _SplitWriter] = {}
     with ExitStack() as files:
         for block in blocks:
@@ -146,8 +160,13 @@ def _write_files(staging: Path, blocks: Iterable[Block], description: dict[str, 
     for needed in ("train", "test"):
         if needed not in splits or not splits[needed].examples:
             raise InputError(f"{description['dataset']}: the source has no {needed} examples")
+    lacking = missing_classes({name: split.labels for name, split in splits.items()})
     manifest = Manifest(
-        format=FORMAT, splits=splits, fingerprint=fingerprint(staging, splits), **description
+        format=FORMAT,
+        splits=splits,
+        fingerprint=fingerprint(staging, splits),
+        warnings=[*warnings, *lacking],
+        **description,
     )
     with _written_to(staging):
         (staging / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")

@@ -181,6 +181,7 @@ def _data(request: Request) -> Data | None:
         validation=sizes.get("validation", 0),
         test=sizes["test"],
         test_mean_length=manifest.splits["test"].mean,
+        warnings=manifest.warnings,
     )
 
 

@@ -71,4 +71,5 @@ def _invented(task: Task) -> Manifest:
         splits={},
         fingerprint="",
         version=__version__,
+        warnings=[],
     )

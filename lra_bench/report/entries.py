@@ -21,7 +21,7 @@ from lra_bench.report.facts import guessing_accuracy, is_lra_data, task_order, t
 from lra_bench.report.statistics import Sample
 from lra_bench.report.text import plural, slug
 from lra_bench.results import plan_file
-from lra_bench.results.record import Memory, Record
+from lra_bench.results.record import Data, Memory, Record
 from lra_bench.results.store import ResultsStore
 
 # Encodings that others are compared with come first.
@@ -214,6 +214,16 @@ class Setting:
     def column(self, column: Column) -> list[Entry]:
         """All entries of one column."""
         return [entry for (c, _, _), entry in self.entries.items() if c == column]
+
+    def data(self, column: Column) -> list[Data]:
+        """What its records say of a column's data; older ones tell less."""
+        records = (r for entry in self.column(column) for r in (*entry.runs, *entry.failures))
+        return [record.data for record in records if record.data is not None]
+
+    def data_warnings(self, column: Column) -> list[str]:
+        """What should be known of a column's data, each sentence once."""
+        told = (warning for data in self.data(column) for warning in data.warnings)
+        return list(dict.fromkeys(told))
 
     @property
     def methods(self) -> list[tuple[str, str]]:

@@ -40,6 +40,7 @@ def summarise(part: Part) -> list[Finding]:
         Finding("Cost", _cost(setting)),
         Finding("Learning at all", _above_chance(setting)),
         Finding("The data", _data(setting)),
+        Finding("Warnings about the data", _data_warnings(setting)),
         Finding("What this does not show", _limits(setting)),
     ]
     return [finding for finding in found if finding.text]
@@ -104,6 +105,11 @@ def _data(setting: Setting) -> str:
     elif real:
         told.append(f"All data {whose}are real and the benchmark's own.")
     return " ".join(told)
+
+
+def _data_warnings(setting: Setting) -> str:
+    warned = [column.title for column in setting.columns if setting.data_warnings(column)]
+    return f"Of {text.listed(warned)}: see beneath the table of data." if warned else ""
 
 
 def _above_chance(setting: Setting) -> str:

@@ -31,6 +31,7 @@ def terminal_report(analysis: Analysis) -> str:
         blocks += [plain_table(part.standing_table)]
         blocks += [text_plot(plane) for plane in part.planes[:1]]
         blocks += [plain_table(table) for table in part.pair_tables]
+        blocks += [plain_table(part.data_table)] if part.data_table.rows else []
     for tables in analysis.cost_tables.values():
         blocks += [plain_table(table) for table in tables]
     return "\n\n".join(blocks)

@@ -64,7 +64,8 @@ def _settle_identity(document: Document) -> Document:
     """3 → 4: the hash covered every setting, defaults too, and `auto` instead of what it became.
 
     The hash of then is kept as `former_hash`. One that did not fit its configuration is left as it
-    is, for the doctor to find. `data.guessing` was not told; the task's own rate stands for it.
+    is, for the doctor to find. `data.guessing` was not told, the task's own rate stands for it; nor
+    were `data.warnings`.
     """
     identity = document.get("identity") or {}
     before = identity.get("config") or {}

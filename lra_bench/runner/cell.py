@@ -279,6 +279,7 @@ def _data(data: CellData) -> Data:
         test=len(data.test),
         test_mean_length=round(float(data.test.lengths.mean()), 2),
         guessing=data.test.guessing,
+        warnings=manifest.warnings,
     )
 
 

@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from lra_bench.config import Cell, Study
 from lra_bench.data.prepare import prepare
-from lra_bench.data.store import require_whole
+from lra_bench.data.store import Manifest, require_whole
+from lra_bench.data.warnings import tell
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import Request
 
@@ -36,6 +37,8 @@ class PreparedSets:
 def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSets:
     """Prepare the data of all cells.
 
+    What is to be known of each is said here, once.
+
     Raises InputError where there are cells and not one's data can be prepared.
     """
     sets = PreparedSets()
@@ -44,7 +47,8 @@ def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSet
         if key in sets.directories or key in sets.problems:
             continue
         try:
-            sets.directories[key] = prepare_set(cell, study, cache)
+            sets.directories[key] = directory = prepare_set(cell, study, cache)
+            tell(str(cell.task), Manifest.read(directory).warnings)
         except InputError as error:
             sets.problems[key] = str(error)
         except Exception as error:

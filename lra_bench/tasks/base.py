@@ -119,6 +119,10 @@ class Task:
         """The files a local source reads, by which a changed directory is told from the old one."""
         return []
 
+    def warnings(self, source: str, request: Request) -> list[str]:
+        """Sentences that whoever uses the source's data should know, in records and reports."""
+        return []
+
     def blocks(self, source: str, request: Request) -> Iterator[Block]:
         """Read or generate all examples. Raises InputError naming file and line of bad input."""
         if source not in self.sources():

@@ -15,7 +15,7 @@ def data_table(setting: Setting) -> Table:
     """What each column was trained and tested on."""
     rows = []
     for column in setting.columns:
-        data = next((e.runs[0].data for e in setting.column(column) if e.runs), None)
+        data = next(iter(setting.data(column)), None)
         if data is None:
             continue
         rows.append(
@@ -35,6 +35,11 @@ def data_table(setting: Setting) -> Table:
         f"Data, {setting.title}",
         ["Task", "Dataset", "Kind", "Train", "Validation", "Test", "Mean length", "Fingerprint"],
         rows,
+        [
+            f"Warning: {column.title}: {text.one_line(warning)}."
+            for column in setting.columns
+            for warning in setting.data_warnings(column)
+        ],
     )
 
 

@@ -1,0 +1,105 @@
+"""What is to be known of data reaches whoever prepares, trains and reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lra_bench.cli import main
+from lra_bench.data.warnings import missing_classes
+from lra_bench.report.analysis import Analysis
+from lra_bench.report.entries import read_study
+from lra_bench.report.markdown import markdown_report
+from lra_bench.report.page import render_page
+from lra_bench.report.terminal import terminal_report
+from lra_bench.results.record import SCHEMA_VERSION
+from lra_bench.results.store import ResultsStore, parse_record
+from tests.records import make_record, write_store
+from tests.releases import pathfinder_release
+
+QUICK = ["steps=2", "evaluate_every=2", "layers=1", "dim=8", "qkv=8", "mlp=8", "batch=2"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "warnings"),
+    [
+        ({"train": [3, 1], "test": [1, 1]}, []),
+        ({"train": [3, 0], "test": [1, 0]}, []),  # a class that no split has
+        (
+            {"train": [3, 1], "validation": [0, 2], "test": [1, 1]},
+            ["the validation split has no example of class 0, other splits have"],
+        ),
+        (
+            {"train": [1, 0, 0], "test": [0, 2, 2]},
+            [
+                "the train split has no example of 2 classes (1, 2), other splits have",
+                "the test split has no example of class 0, other splits have",
+            ],
+        ),
+        (
+            {"train": [1] * 9, "test": [0] * 8 + [1]},
+            ["the test split has no example of 8 classes (0, 1, 2, 3, 4, …), other splits have"],
+        ),
+    ],
+)
+def test_splits_that_lack_a_class_are_named(
+    labels: dict[str, list[int]], warnings: list[str]
+) -> None:
+    assert missing_classes(labels) == warnings
+
+
+def test_a_sorted_release_is_warned_of_from_preparation_to_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """200 images, the first half of class 0: validation and test hold class 1 only."""
+    data = pathfinder_release(tmp_path / "data", 200, label=lambda number: int(number >= 100))
+    warnings = [
+        f"the {split} split has no example of class 0, other splits have"
+        for split in ("validation", "test")
+    ]
+    lines = "".join(f"lra-bench: warning: pathfinder: {warning}\n" for warning in warnings)
+    options = ["--data-dir", str(data), "--cache-dir", str(tmp_path / "cache")]
+
+    assert main(["data", "prepare", "pathfinder", *options]) == 0
+    assert capsys.readouterr().err == lines
+    store = tmp_path / "store"
+    study = ["--protocol", "smoke", "--tasks", "pathfinder", "--encodings", "none", "rope"]
+    arguments = ["run", *study, *options, "--output", str(store), "--set", *QUICK]
+    assert main(arguments) == 0
+    assert capsys.readouterr().err.count("lra-bench: warning") == 2  # once, not for each cell
+
+    for record in ResultsStore(store).read():
+        assert record.data is not None
+        assert record.data.warnings == warnings
+    analysis = Analysis(read_study(store))
+    forms = (
+        render_page(analysis),
+        markdown_report(analysis, {"smoke": [], "costs": []}, store),
+        terminal_report(analysis),
+    )
+    for report in forms:
+        for warning in warnings:
+            assert f"Warning: Pathfinder: {warning}." in " ".join(report.split())
+
+
+def test_a_warning_of_a_column_is_shown_once_beside_records_that_tell_none(tmp_path: Path) -> None:
+    records = [make_record("text", seed=seed) for seed in range(3)]
+    for at in (1, 2):
+        data = records[at].data
+        assert data is not None
+        told = data.model_copy(update={"warnings": ["it rains"]})
+        records[at] = records[at].model_copy(update={"data": told})
+    analysis = Analysis(read_study(write_store(tmp_path, records).root))
+    assert terminal_report(analysis).count("it rains") == 1
+    assert "Warnings about the data. Of Text: see beneath" in terminal_report(analysis)
+
+
+def test_records_of_version_3_have_no_warnings() -> None:
+    document = json.loads(make_record().model_dump_json()) | {"schema_version": 3}
+    del document["data"]["warnings"]
+    record = parse_record(json.dumps(document).encode())
+    assert record.schema_version == SCHEMA_VERSION
+    assert record.data is not None
+    assert record.data.warnings == []
