@@ -79,7 +79,7 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]
     """As in LRA, the last tenth of the training table is the validation split."""
     import numpy as np
 
-    from lra_bench.data.sources.images import decode, grey
+    from lra_bench.data.sources.images import decode
     from lra_bench.data.sources.tables import Part, class_labels, encoded_images, select
 
     def part(split: str, start: int, stop: int) -> Part:
@@ -96,7 +96,7 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]
             where = f"{table.name}, rows {rows[0]}–{rows[-1]}"
             encoded = encoded_images(batch.column("img"), where)
             named = zip((f"{table.name}, row {row}" for row in rows), encoded, strict=True)
-            pixels = grey(decode(named, SIZE, "RGB")).ravel()
+            pixels = decode(named, SIZE).ravel()
             labels = class_labels(batch.column("label"), 10, where)
             yield Block(split, pixels, np.full(len(labels), SIZE * SIZE), labels)
             done += len(rows)

@@ -1,10 +1,11 @@
-"""Decode encoded images to grey pixels."""
+"""Decode encoded images to grey pixels of 8 bits."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,50 +13,93 @@ from numpy import ndarray
 
 from lra_bench.errors import InputError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 # Weights of R, G and B in the luma that LRA uses.
 LUMA = (0.2989, 0.5870, 0.1140)
 
+# Pillow's modes of 16 bits of grey, and of colours that it converts to RGB as they are.
+_GREY_16 = ("I;16", "I;16B", "I")
+_COLOURS = ("1", "P", "RGB", "CMYK", "YCbCr")
 
-def grey(rgb: UInt8[ndarray, "images height width 3"]) -> UInt8[ndarray, "images height width"]:
+
+def grey(rgb: UInt8[ndarray, "*images height width 3"]) -> UInt8[ndarray, "*images height width"]:
     """Luma of RGB pixels in 256 levels, rounded as TensorFlow's rgb_to_grayscale does.
 
-    That scales pixels to 0 … 1, and the luma back by 255.5 with the fraction dropped.
+    That scales pixels to 0 … 1, and the luma back by 255.5 with the fraction dropped: a pixel
+    whose channels are equal keeps its level.
     """
     weights = np.array(LUMA, np.float32) * np.float32(255.5 / 255)
     return (rgb.astype(np.float32) @ weights).astype(np.uint8)
 
 
 def decode(
-    encoded: Iterable[tuple[str, bytes | Path]], size: int, mode: str
-) -> UInt8[ndarray, "images size size *channels"]:
-    """Decode square images.
+    encoded: Iterable[tuple[str, bytes | Path]], size: int
+) -> UInt8[ndarray, "images size size"]:
+    """Decode square PNG or JPEG images of any mode to 256 levels of grey.
+
+    Colours become their luma; 16 bits are scaled to 8.
 
     Args:
         encoded: (what messages call the image, its bytes or its file) of each.
         size: expected height and width in pixels.
-        mode: Pillow's `RGB` or `L`.
 
-    Raises InputError naming an image that can't be read or has another size.
+    Raises InputError naming an image that can't be read, has another size, or is transparent
+    somewhere: what stands behind it nobody knows.
     """
-    pixels = b"".join(_decode_one(name, source, size, mode) for name, source in encoded)
-    shape = (-1, size, size, 3) if mode == "RGB" else (-1, size, size)
-    return np.frombuffer(pixels, np.uint8).reshape(shape)
+    pixels = [_decode_one(name, source, size) for name, source in encoded]
+    return np.stack(pixels) if pixels else np.zeros((0, size, size), np.uint8)
 
 
-def _decode_one(name: str, source: bytes | Path, size: int, mode: str) -> bytes:
+def _decode_one(name: str, source: bytes | Path, size: int) -> UInt8[ndarray, "size size"]:
     from PIL import Image
 
     try:
         data = source.read_bytes() if isinstance(source, Path) else source
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            pixels = (image if image.mode == mode else image.convert(mode)).tobytes()
             width, height = image.size
+            if (height, width) != (size, size):
+                raise InputError(f"{name}: the image is {height}×{width}, expected {size}×{size}")
+            image.load()
+            return _grey_levels(name, image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).split(" <_io")[0] or type(error).__name__
         raise InputError(f"{name}: not a readable PNG or JPEG image ({reason})") from None
-    if (height, width) != (size, size):
-        raise InputError(f"{name}: the image is {height}×{width}, expected {size}×{size}")
-    return pixels
+
+
+def _grey_levels(name: str, image: Image) -> UInt8[ndarray, "height width"]:
+    if image.mode in _GREY_16:
+        return _eight_bits(name, image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise InputError(_transparent(name))
+        image = image.convert("RGB")
+    if image.mode == "L":
+        return np.asarray(image)
+    if image.mode in _COLOURS:
+        return grey(np.asarray(image.convert("RGB")))
+    raise InputError(
+        f"{name}: the image is of mode {image.mode}, expected 8 or 16 bits of grey, or RGB"
+    )
+
+
+def _eight_bits(name: str, image: Image) -> UInt8[ndarray, "height width"]:
+    """65,536 levels in 256, rounded."""
+    levels = np.asarray(image).astype(np.int64)
+    if np.any(levels == image.info.get("transparency", -1)):
+        raise InputError(_transparent(name))
+    if 0 < levels.max() < 256:
+        raise InputError(
+            f"{name}: the image has 16 bits and no level above {levels.max()} of 65,535: its "
+            "levels seem to be of 8 bits; save it with 8"
+        )
+    return ((levels + 128) // 257).astype(np.uint8)
+
+
+def _transparent(name: str) -> str:
+    return f"{name}: the image is transparent in places; save it without transparency"
 
 
 def image_format(data: bytes) -> str:

@@ -60,7 +60,7 @@ def read(wanted: dict[str, list[Listed]], size: int, request: Request) -> Iterat
     for split, images in wanted.items():
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
-            pixels = decode(((str(image.path), image.path) for image in batch), size, "L")
+            pixels = decode(((str(image.path), image.path) for image in batch), size)
             labels = np.array([image.label for image in batch], np.uint8)
             yield Block(split, pixels.ravel(), np.full(len(batch), size * size), labels)
             done += len(batch)
