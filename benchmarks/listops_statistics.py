@@ -27,7 +27,8 @@ TREES = 100_000
 
 def original(data_dir: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     paths = ListOps().origin("local", Request(data_dir=data_dir))
-    parts = [part for path in paths for part in read(path)]
+    blocks = (block for path in paths for block in read(path, "all"))
+    parts = [(block.symbols, block.lengths, block.labels) for block in blocks]
     symbols, lengths, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
     return symbols, lengths, labels
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import csv
+import gzip
 import io
+import lzma
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +31,7 @@ from lra_bench.data.sources.tables import (
     select,
 )
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Request
+from lra_bench.tasks.base import Block, Request
 
 
 def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
@@ -35,7 +40,9 @@ def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def joined(parts) -> list[np.ndarray]:
+def joined(blocks: Iterable[Block]) -> list[np.ndarray]:
+    """Symbols, lengths and labels of all blocks."""
+    parts = ((block.symbols, block.lengths, block.labels) for block in blocks)
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
@@ -46,15 +53,19 @@ def joined(parts) -> list[np.ndarray]:
 @given(
     text=st.lists(st.text("ab", max_size=8), min_size=1, max_size=12),
     chunk=st.integers(1, 20),
-    skip=st.integers(0, 3),
+    header=st.booleans(),
+    mark=st.booleans(),
     ends=st.booleans(),
 )
-def test_chunks_of_lines_are_the_file(tmp_path_factory, text, chunk, skip, ends):
+def test_chunks_of_lines_are_the_file(tmp_path_factory, text, chunk, header, mark, ends):
     path = tmp_path_factory.mktemp("lines") / "file"
-    path.write_text("\n".join(text) + ("\n" if ends else ""))
-    whole = path.read_text().splitlines()
+    content = "\n".join(text) + ("\n" if ends else "")
+    path.write_text(("\ufeff" if mark else "") + content)
+    whole = content.splitlines()
+    skip = int(header and bool(whole))
+    line = text[0].encode() if skip else None
     got: list[str] = []
-    for first, buffer in lines.whole_lines(path, skip=skip, chunk_bytes=chunk):
+    for first, buffer in lines.whole_lines(path, line, chunk_bytes=chunk):
         assert first == skip + len(got) + 1
         assert buffer[-1] == ord("\n")
         got += buffer.tobytes().decode().splitlines()
@@ -64,9 +75,13 @@ def test_chunks_of_lines_are_the_file(tmp_path_factory, text, chunk, skip, ends)
 # ListOps TSV
 
 
+def as_bytes(content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else content.encode()
+
+
 def written(tmp_path: Path, content: str | bytes) -> Path:
     path = tmp_path / "file.tsv"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.write_bytes(as_bytes(content))
     return path
 
 
@@ -75,7 +90,7 @@ def test_listops_lines_are_read(tmp_path):
         tmp_path,
         "Source\tTarget\r\n( ( ( [MAX 2 ) 9 ) ] )\t9\r\n7\t7\n( ( [SM ( ( [MIN 4 ) ] ) ) ] )\t4",
     )
-    symbols, lengths, labels = joined(listops_tsv.read(path))
+    symbols, lengths, labels = joined(listops_tsv.read(path, "train"))
     assert symbols.tolist() == [11, 2, 9, 14, 7, 13, 10, 4, 14, 14]
     assert lengths.tolist() == [4, 1, 5]
     assert labels.tolist() == [9, 7, 4]
@@ -100,25 +115,25 @@ def test_listops_lines_are_read(tmp_path):
 )
 @pytest.mark.parametrize("chunk", [16, 1 << 20])
 def test_a_malformed_listops_line_is_named(tmp_path, monkeypatch, line, problem, chunk):
-    monkeypatch.setattr(lines.whole_lines, "__defaults__", (0, chunk))
+    monkeypatch.setattr(lines.whole_lines, "__defaults__", (None, chunk))
     path = written(tmp_path, f"Source\tTarget\n[MIN 1 2 ]\t1\n\n{line}\n[MIN 1 2 ]\t1\n")
     with pytest.raises(InputError, match=rf"file\.tsv:4: {problem}"):
-        list(listops_tsv.read(path))
+        list(listops_tsv.read(path, "train"))
 
 
 @settings(max_examples=200, deadline=None)
 @given(content=st.binary(max_size=60) | st.text("[MINSAXED] ()\t\n0123456789", max_size=60))
 def test_no_listops_file_crashes_the_parser(tmp_path_factory, content):
-    path = written(tmp_path_factory.mktemp("tsv"), content)
+    path = written(tmp_path_factory.mktemp("tsv"), b"Source\tTarget\n" + as_bytes(content))
     try:
-        parts = list(listops_tsv.read(path))
+        parts = list(listops_tsv.read(path, "train"))
     except InputError as error:
         parts = []
-        assert "file.tsv:" in str(error)  # noqa: PT017
-    for symbols, lengths, labels in parts:
-        assert len(symbols) == lengths.sum()
-        assert len(lengths) == len(labels)
-        assert (labels < 10).all()
+        assert "file.tsv" in str(error)  # noqa: PT017
+    for block in parts:
+        assert len(block.symbols) == block.lengths.sum()
+        assert len(block.lengths) == len(block.labels)
+        assert (block.labels < 10).all()
 
 
 # Pairs TSV
@@ -134,7 +149,7 @@ def test_bytes_literals_are_decoded(tmp_path_factory, pairs):
         for i, (label, one, two) in enumerate(pairs)
     )
     path = written(tmp_path_factory.mktemp("tsv"), content)
-    symbols, lengths, labels = joined(pairs_tsv.read(path))
+    symbols, lengths, labels = joined(pairs_tsv.read(path, "train"))
     assert symbols.tobytes() == b"".join(one + two for _, one, two in pairs)
     assert lengths.tolist() == [len(text) for _, *both in pairs for text in both]
     assert labels.tolist() == [int(label) for label, *_ in pairs]
@@ -142,7 +157,7 @@ def test_bytes_literals_are_decoded(tmp_path_factory, pairs):
 
 def test_texts_that_are_no_literals_are_taken_as_they_are(tmp_path):
     path = written(tmp_path, "1\ta\tb\tbook, b'\\x41'\tit's\r\n")
-    ((symbols, lengths, labels),) = pairs_tsv.read(path)
+    symbols, lengths, labels = joined(pairs_tsv.read(path, "train"))
     assert symbols.tobytes() == b"book, b'\\x41'it's"
     assert lengths.tolist() == [13, 4]
     assert labels.tolist() == [1]
@@ -151,22 +166,49 @@ def test_texts_that_are_no_literals_are_taken_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("2.0\ta\tb\tx\ty", "expected a label"),
+        ("2.0\ta\tb\tb'x'\tb'y'", "expected a label"),
         ("0.5\ta\tb\tx\ty", "expected a label"),
         ("label\ta\tb\tx\ty", "expected a label"),
-        ("1.0\ta\tb\tx", "expected 5 tab-separated fields"),
-        ("1.0\ta\tb\tx\ty\tz", "expected 5 tab-separated fields"),
+        ("1.0\ta\tb\tb'x'", "expected 5 tab-separated fields"),
+        ("1.0\ta\tb\tb'x'\tb'y'\tz", "expected 5 tab-separated fields"),
         ("1.0\ta", "expected 5 tab-separated fields"),
         ("1.0\ta\tb\tb'x\tb'y'", "not closed"),
         ("1.0\ta\tb\tb'x'y\tb'y'", "not closed"),
         ("1.0\ta\tb\tb'x'\tb\"y'", "not closed"),
         ("1.0\ta\tb\tb'\\xg0'\tb'y'", "broken escape"),
+        ("""1.0\ta\tb\t"b'say ""hi""'"\tb'y'""", "CSV writer's quotes"),
+        ("""1.0\ta\tb\tb'x'\t"b'y'\"""", "CSV writer's quotes"),
+        ("""1.0\ta\tb\tb'x'\t"b""it's""\"""", "CSV writer's quotes"),
+        ("1.0\ta\tb\tb'x'\tB'y'", "all be bytes literals"),
+        ("1.0\ta\tb\t b'x'\tb'y'", "all be bytes literals"),
+        ("1.0\ta\tb\tbr'x'\tb'y'", "all be bytes literals"),
+        ("1.0\ta\tb\tb'x'\t", "all be bytes literals"),
     ],
 )
 def test_a_malformed_pair_is_named(tmp_path, line, problem):
     path = written(tmp_path, f"1.0\ta\tb\tb'x'\tb'y'\n{line}\n")
     with pytest.raises(InputError, match=rf"file\.tsv:2: .*{problem}"):
-        list(pairs_tsv.read(path))
+        list(pairs_tsv.read(path, "train"))
+
+
+def test_quotes_of_a_csv_writer_are_told_from_a_texts_own(tmp_path):
+    own = ['"Great!"', '"Great" film', 'the "best"', '""', '"a" and "b"']
+    rows = [f"1\ta\tb\t{one}\tplain\n" for one in own]
+    symbols, _, labels = joined(pairs_tsv.read(written(tmp_path, "".join(rows)), "train"))
+    assert symbols.tobytes() == "".join(one + "plain" for one in own).encode()
+    assert len(labels) == 5
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter="\t").writerow([1, "a", "b", "plain", 'the "best"'])
+    path = written(tmp_path, buffer.getvalue())
+    with pytest.raises(InputError, match=r"file\.tsv:1: a text in a CSV writer's quotes"):
+        list(pairs_tsv.read(path, "train"))
+
+
+def test_a_literal_among_plain_texts_is_named_in_any_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines.whole_lines, "__defaults__", (None, 8))
+    path = written(tmp_path, "1\ta\tb\tx\ty\n\n1\ta\tb\tx\tb'y'\n")
+    with pytest.raises(InputError, match=r"file\.tsv:3: texts must all be bytes literals"):
+        list(pairs_tsv.read(path, "train"))
 
 
 @settings(max_examples=200, deadline=None)
@@ -174,13 +216,13 @@ def test_a_malformed_pair_is_named(tmp_path, line, problem):
 def test_no_pairs_file_crashes_the_parser(tmp_path_factory, content):
     path = written(tmp_path_factory.mktemp("tsv"), content)
     try:
-        parts = list(pairs_tsv.read(path))
+        parts = list(pairs_tsv.read(path, "train"))
     except InputError as error:
         parts = []
-        assert "file.tsv:" in str(error)  # noqa: PT017
-    for symbols, lengths, labels in parts:
-        assert len(symbols) == lengths.sum()
-        assert len(lengths) == 2 * len(labels)
+        assert "file.tsv" in str(error)  # noqa: PT017
+    for block in parts:
+        assert len(block.symbols) == block.lengths.sum()
+        assert len(block.lengths) == 2 * len(block.labels)
 
 
 @pytest.mark.parametrize(
@@ -196,14 +238,93 @@ def test_identifiers_name_the_pairs(tmp_path, ids, name):
 
 
 def test_wanted_examples_come_whole():
-    parts = [
-        (np.arange(10, dtype=np.uint8), np.array([1, 2, 3, 4]), np.array([0, 1], np.uint8)),
-        (np.arange(6, dtype=np.uint8), np.array([1, 2, 2, 1]), np.array([1, 1], np.uint8)),
-    ]
-    blocks = list(first_examples("train", iter(parts), Request(limit=3)))
+    def block(symbols: int, lengths: list[int], labels: list[int]) -> Block:
+        ragged = np.arange(symbols, dtype=np.uint8), np.array(lengths)
+        return Block("train", *ragged, np.array(labels, np.uint8))
+
+    parts = [block(10, [1, 2, 3, 4], [0, 1]), block(6, [1, 2, 2, 1], [1, 1])]
+    blocks = list(first_examples(Path("file"), parts, Request(limit=3)))
     assert [block.labels.tolist() for block in blocks] == [[0, 1], [1]]
     assert blocks[1].symbols.tolist() == [0, 1, 2]
     assert blocks[1].lengths.tolist() == [1, 2]
+
+
+# What the readers of text refuse
+
+PAIR = "1.0\ta\tb\tb'x'\tb'y'"
+READERS = {
+    "listops": (listops_tsv.read, "Source\tTarget", "[MAX 2 9 ]\t9"),
+    "pairs": (pairs_tsv.read, None, PAIR),
+}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("blank", ["", "\n", "\r\n\r\n"])
+@pytest.mark.parametrize("kind", READERS)
+def test_a_file_without_examples_is_named(tmp_path, kind, blank, mark):
+    read, header, _ = READERS[kind]
+    contents = [mark + blank] if header is None else [mark, f"{mark}{header}\n{blank}"]
+    for content in contents:
+        path = written(tmp_path, content)
+        with pytest.raises(InputError, match=r"file\.tsv: no examples in it"):
+            list(first_examples(path, read(path, "train"), Request()))
+
+
+@pytest.mark.parametrize("first", ["[MAX 2 9 ]\t9", '"Source"\t"Target"', "Source,Target", ""])
+@pytest.mark.parametrize("chunk", [4, 1 << 20])
+def test_a_missing_header_is_named(tmp_path, monkeypatch, first, chunk):
+    monkeypatch.setattr(lines.whole_lines, "__defaults__", (None, chunk))
+    path = written(tmp_path, f"{first}\n[MAX 2 9 ]\t9\n")
+    with pytest.raises(InputError, match=r"file\.tsv:1: expected the header 'Source<TAB>Target'"):
+        list(listops_tsv.read(path, "train"))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", READERS)
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path, kind, end):
+    read, header, example = READERS[kind]
+    content = "\ufeff" + end.join(([] if header is None else [header]) + [example] * 2) + end
+    _, _, labels = joined(read(written(tmp_path, content), "train"))
+    assert len(labels) == 2
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_lines_that_end_with_cr_alone_are_named(tmp_path, kind):
+    read, header, example = READERS[kind]
+    content = "\r".join(([] if header is None else [header]) + [example] * 3) + "\r"
+    with pytest.raises(
+        InputError, match=r"file\.tsv: its lines end with CR alone; end them with LF"
+    ):
+        list(read(written(tmp_path, content), "train"))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (gzip.compress(PAIR.encode()), "a gzip archive; unpack it"),
+        (bz2.compress(PAIR.encode()), "a bzip2 archive; unpack it"),
+        (lzma.compress(PAIR.encode()), "an xz archive; unpack it"),
+        (b"PK\x03\x04\x14\x00", "a zip archive; unpack it"),
+        (b"PAR1\x15\x04", "a Parquet file; write it as text"),
+        (PAIR.encode("utf-16"), "text in UTF-16; write it in UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("kind", READERS)
+def test_what_is_no_text_is_named(tmp_path, kind, content, problem):
+    path = written(tmp_path, content)
+    with pytest.raises(InputError, match=rf"file\.tsv: not lines of text but {problem}"):
+        list(READERS[kind][0](path, "train"))
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_every_example_knows_its_line(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(lines.whole_lines, "__defaults__", (None, 16))
+    read, header, example = READERS[kind]
+    rows = [header or example, example, "", example, "", "", example]
+    blocks = list(read(written(tmp_path, "\n".join(rows)), "train"))
+    places = [block.place(i) for block in blocks for i in range(len(block.labels))]
+    numbers = [2, 4, 7] if header else [1, 2, 4, 7]
+    assert places == [f"{tmp_path / 'file.tsv'}:{number}" for number in numbers]
 
 
 # Tables

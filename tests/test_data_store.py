@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,15 @@ def block(split: str, sequences: list[bytes], labels: list[int]) -> Block:
     )
 
 
-examples = st.lists(st.tuples(st.binary(max_size=80), st.integers(0, 1)), min_size=1, max_size=9)
+examples = st.lists(
+    st.tuples(st.binary(min_size=1, max_size=80), st.integers(0, 1)), min_size=1, max_size=9
+)
 
 
 @settings(max_examples=40, deadline=None)
 @given(parts=st.lists(st.tuples(st.sampled_from(["train", "test"]), examples), max_size=6))
 def test_what_is_written_is_read(tmp_path_factory, parts):
-    parts = [("train", [(b"abc", 0)]), ("test", [(b"", 1)]), *parts]
+    parts = [("train", [(b"abc", 0)]), ("test", [(b"x", 1)]), *parts]
     directory = tmp_path_factory.mktemp("store") / "set"
     blocks = [block(split, *map(list, zip(*some, strict=True))) for split, some in parts]
     manifest = write(directory, blocks, DESCRIPTION)
@@ -121,6 +124,19 @@ def test_an_inconsistent_block_leaves_nothing(tmp_path, wrong):
 def test_symbols_outside_the_vocabulary_are_refused(tmp_path):
     with pytest.raises(ValueError, match="symbol 97 outside 0 … 9"):
         write(tmp_path / "set", [block("train", [b"a"], [0])], DESCRIPTION | {"symbols": 10})
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_an_empty_sequence_is_refused_where_it_was_read(tmp_path, inputs):
+    description = DESCRIPTION | {"inputs": inputs}
+    sequences = [b"a"] * (4 * inputs)
+    sequences[-1] = b""
+    whole, spoilt = block("train", [b"a"] * inputs, [0]), block("train", sequences, [0, 1, 0, 1])
+    placed = replace(spoilt, place=lambda example: f"file.tsv:{10 + example}")
+    with pytest.raises(InputError, match=r"^file\.tsv:13: an empty sequence; leave the example"):
+        write(tmp_path / "set", [whole, placed], description)
+    with pytest.raises(InputError, match=r"^train example 4, counted from 0: an empty sequence"):
+        write(tmp_path / "set", [whole, spoilt], description)
 
 
 def test_a_set_needs_train_and_test(tmp_path):

@@ -164,7 +164,7 @@ def test_all_reference_values_agree_with_an_independent_evaluator(data_dir: Path
         naive = [naive_value(line.split("\t")[0]) for line in lines]
         told = [int(line.split("\t")[1]) for line in lines]
         assert naive == told
-        for symbols, lengths, labels in read(path):
-            assert (evaluate(symbols, lengths) == labels).all()
-            total += len(labels)
+        for block in read(path, split):
+            assert (evaluate(block.symbols, block.lengths) == block.labels).all()
+            total += len(block.labels)
     assert total == 3000

@@ -21,6 +21,20 @@ def model(
     return built.eval()
 
 
+@pytest.mark.parametrize("attention", ["softmax", "linear", "performer"])
+def test_an_empty_sequence_has_a_defined_vector_and_changes_no_other(attention: str) -> None:
+    network = model(attention=attention, encoding="rope")
+    tokens = torch.randint(1, 200, (2, 10), generator=torch.Generator().manual_seed(0))
+    alone = network.encoder(tokens[:1], None)
+    tokens[1] = 0
+    both = network.encoder(tokens, torch.tensor([10, 0]))
+    torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=1e-5)
+    assert not both[1].any()
+    both.sum().backward()
+    gradients = (p.grad for p in network.parameters() if p.grad is not None)
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("attention", ["softmax", "linear"])
 @pytest.mark.parametrize("encoding", ["none", "sinusoidal", "learned", "rope"])

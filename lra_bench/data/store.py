@@ -314,11 +314,22 @@ class _SplitWriter:
             raise ValueError(f"symbol {block.symbols.max()} outside 0 … {self.vocabulary - 1}")
         if int(block.labels.max(initial=0)) >= self.classes:
             raise ValueError(f"label {block.labels.max()} outside 0 … {self.classes - 1}")
+        empty = np.flatnonzero(block.lengths < 1)
+        if len(empty):
+            raise InputError(
+                f"{self._place(block, int(empty[0]) // self.inputs)}: an empty sequence; leave "
+                "the example out, or give it at least one symbol"
+            )
         symbols, lengths = truncate(block.symbols, block.lengths, self.longest_allowed)
         self.cut += int((block.lengths > self.longest_allowed).sum())
         self.offsets.append(self.symbols.count + np.cumsum(lengths))
         self.symbols.append(symbols)
         self.labels.append(block.labels)
+
+    def _place(self, block: Block, example: int) -> str:
+        if block.place is not None:
+            return block.place(example)
+        return f"{self.split} example {self.labels.count + example}, counted from 0"
 
     def finish(self) -> SplitStatistics:
         for part in (self.symbols, self.offsets, self.labels):

@@ -153,4 +153,7 @@ class Encoder(nn.Module):
         # As a product with the mask: no masked copy of x is made, and the sum runs in float32.
         real = x.new_ones(x.shape[:2]) if mask is None else mask.to(x.dtype)
         total = torch.einsum("bn,bnd->bd", real, x).float()
-        return total / (x.shape[1] if mask is None else mask.sum(dim=1, keepdim=True))
+        if mask is None:
+            return total / x.shape[1]
+        # Of an empty sequence, the zero vector.
+        return total / mask.sum(dim=1, keepdim=True).clamp(min=1)

@@ -28,12 +28,15 @@ class Block:
         symbols: all sequences end to end, values 0 … task.symbols − 1 (padding is no symbol).
         lengths: length of each sequence; examples × task.inputs of them, in order.
         labels: class of each example, 0 … task.classes − 1.
+        place: tells where the block's example of a number was read, as messages name it; None
+            for what is generated.
     """
 
     split: str
     symbols: UInt8[ndarray, " symbols"]
     lengths: Int[ndarray, " sequences"]
     labels: UInt8[ndarray, " examples"]
+    place: Callable[[int], str] | None = None
 
 
 def _no_progress(done: int, total: int) -> None:

@@ -84,7 +84,7 @@ class ListOps(Task):
         from lra_bench.data.sources.stream import first_examples
 
         for split, path in zip(SPLITS, self.origin("local", request), strict=True):
-            yield from first_examples(split, read(path), request)
+            yield from first_examples(path, read(path, split), request)
 
     def generated(self, request: Request) -> Iterator[Block]:
         """Generate different trees; no tree is in two splits."""

@@ -59,7 +59,7 @@ class Retrieval(Task):
             yield from acl_ocl.blocks(papers, citations, self.length, request)
             return
         for split, path in zip(SPLITS, self.origin("local", request), strict=True):
-            yield from first_examples(split, read(path), request)
+            yield from first_examples(path, read(path, split), request)
 
     def hub(self, request: Request) -> Iterator[Block]:
         """Build pairs from the hub's ACL-OCL corpus."""

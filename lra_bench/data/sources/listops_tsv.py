@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, UInt8
 from numba import njit
-from numpy import ndarray
 
 from lra_bench.data.generators.listops import CLOSE, MAX, MED, MIN, SM
-from lra_bench.data.sources.lines import whole_lines
+from lra_bench.data.sources.lines import numbered_lines, whole_lines
 from lra_bench.errors import InputError
+from lra_bench.tasks.base import Block
+
+HEADER = b"Source\tTarget"
 
 _PROBLEMS = (
     "",
@@ -26,23 +27,26 @@ _PROBLEMS = (
 )
 
 
-def read(
-    path: Path,
-) -> Iterator[tuple[UInt8[ndarray, " tokens"], Int[ndarray, " trees"], UInt8[ndarray, " trees"]]]:
-    """Yield (symbols end to end, lengths, labels). Raises InputError naming file and line."""
-    for first_line, text in whole_lines(path, skip=1):
+def read(path: Path, split: str) -> Iterator[Block]:
+    """Yield the file's trees as blocks of a split. Raises InputError naming file and line."""
+    for first_line, text in whole_lines(path, HEADER):
         lines = int(np.count_nonzero(text == ord("\n")))
         symbols = np.empty(len(text), np.uint8)
         lengths, labels = np.empty(lines, np.int64), np.empty(lines, np.uint8)
-        trees, tokens, line, problem = _parse(text, symbols, lengths, labels)
+        offsets = np.empty(lines, np.int64)
+        trees, tokens, line, problem = _parse(text, symbols, lengths, labels, offsets)
         if problem:
             raise InputError(f"{path}:{first_line + line}: {_PROBLEMS[problem]}")
-        yield symbols[:tokens].copy(), lengths[:trees], labels[:trees]
+        place = numbered_lines(path, first_line + offsets[:trees])
+        yield Block(split, symbols[:tokens].copy(), lengths[:trees], labels[:trees], place)
 
 
 @njit(cache=True)
-def _parse(text, symbols, lengths, labels):  # type: ignore[no-untyped-def]
-    """Fill the arrays; return (trees, tokens, line offset of a problem, its number or 0)."""
+def _parse(text, symbols, lengths, labels, offsets):  # type: ignore[no-untyped-def]
+    """Fill the arrays, offsets with each tree's line.
+
+    Returns (trees, tokens, line offset of a problem, its number or 0).
+    """
     trees, tokens, line, at = 0, 0, 0, 0
     while at < len(text):
         if text[at] == 10 or (text[at] == 13 and text[at + 1] == 10):  # an empty line
@@ -94,8 +98,8 @@ def _parse(text, symbols, lengths, labels):  # type: ignore[no-untyped-def]
         if text[at] != 10:
             return trees, tokens, line, 4
         at += 1
+        lengths[trees], labels[trees], offsets[trees] = tokens - first, label, line
         line += 1
-        lengths[trees], labels[trees] = tokens - first, label
         trees += 1
     return trees, tokens, line, 0
 

@@ -3,7 +3,9 @@
 `label<TAB>id1<TAB>id2<TAB>text1<TAB>text2`, label `0.0` or `1.0`, texts as Python bytes literals.
 
 The literals are decoded to the bytes that they stand for (LRA's own pipeline feeds the literals'
-characters, `b'` included, to the model). A text that is no literal is taken as it is.
+characters, `b'` included, to the model). In a file without any, texts are taken as they are; a
+file with some texts that are literals and some that are not is refused, and so are the quotes that
+a CSV writer puts around a field.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, UInt8
 from numba import njit
-from numpy import ndarray
 
-from lra_bench.data.sources.lines import whole_lines
+from lra_bench.data.sources.lines import numbered_lines, whole_lines
 from lra_bench.errors import InputError
+from lra_bench.tasks.base import Block
+
+# Whether a file's texts are bytes literals, before its first one; then 0 or 1.
+_UNKNOWN = -1
 
 _PROBLEMS = (
     "",
@@ -26,21 +30,26 @@ _PROBLEMS = (
     "expected 5 tab-separated fields: label, id1, id2, text1, text2",
     "a bytes literal (b'…') that is not closed at the end of its field",
     "a bytes literal with a broken escape (\\x needs two hexadecimal digits)",
+    "a text in a CSV writer's quotes; write the file with quoting off (csv.QUOTE_NONE)",
+    "texts must all be bytes literals (b'…') or none, and this one is unlike those before it",
 )
 
 
-def read(
-    path: Path,
-) -> Iterator[tuple[UInt8[ndarray, " bytes"], Int[ndarray, " texts"], UInt8[ndarray, " pairs"]]]:
-    """Yield (texts end to end, lengths, two a pair, labels). Raises InputError with the line."""
+def read(path: Path, split: str) -> Iterator[Block]:
+    """Yield the file's pairs as blocks of a split. Raises InputError naming file and line."""
+    literals = _UNKNOWN
     for first_line, text in whole_lines(path):
         lines = int(np.count_nonzero(text == ord("\n")))
         symbols = np.empty(len(text), np.uint8)
         lengths, labels = np.empty(2 * lines, np.int64), np.empty(lines, np.uint8)
-        pairs, used, line, problem = _parse(text, symbols, lengths, labels)
+        offsets = np.empty(lines, np.int64)
+        pairs, used, line, problem, literals = _parse(
+            text, symbols, lengths, labels, offsets, literals
+        )
         if problem:
             raise InputError(f"{path}:{first_line + line}: {_PROBLEMS[problem]}")
-        yield symbols[:used].copy(), lengths[: 2 * pairs], labels[:pairs]
+        place = numbered_lines(path, first_line + offsets[:pairs])
+        yield Block(split, symbols[:used].copy(), lengths[: 2 * pairs], labels[:pairs], place)
 
 
 def dataset(path: Path) -> str:
@@ -56,8 +65,11 @@ def dataset(path: Path) -> str:
 
 
 @njit(cache=True)
-def _parse(text, symbols, lengths, labels):  # type: ignore[no-untyped-def]
-    """Fill the arrays; return (pairs, bytes, line offset of a problem, its number or 0)."""
+def _parse(text, symbols, lengths, labels, offsets, literals):  # type: ignore[no-untyped-def]
+    """Fill the arrays, offsets with each pair's line.
+
+    Returns (pairs, bytes, line offset of a problem, its number or 0, whether texts are literals).
+    """
     pairs, used, line, at = 0, 0, 0, 0
     while at < len(text):
         if text[at] == 10 or (text[at] == 13 and text[at + 1] == 10):  # an empty line
@@ -71,34 +83,66 @@ def _parse(text, symbols, lengths, labels):  # type: ignore[no-untyped-def]
             while text[at] == 48:
                 at += 1
         if label < 0 or label > 1 or text[at] != 9:
-            return pairs, used, line, 1
+            return pairs, used, line, 1, literals
         for _ in range(2):  # the identifiers
             at += 1
             while text[at] != 9:
                 if text[at] == 10:
-                    return pairs, used, line, 2
+                    return pairs, used, line, 2, literals
                 at += 1
         for which in range(2):
             before = used
+            literal = _is_literal(text, at + 1)
+            if _is_quoted(text, at + 1):
+                return pairs, used, line, 5, literals
+            if literals != _UNKNOWN and literal != literals:
+                return pairs, used, line, 6, literals
+            literals = np.int64(literal)
             at, used, problem = _field(text, at + 1, symbols, used)
             if problem:
-                return pairs, used, line, problem
+                return pairs, used, line, problem, literals
             lengths[2 * pairs + which] = used - before
             if text[at] == 13 and text[at + 1] == 10:
                 at += 1
             if text[at] != (9 if which == 0 else 10):
-                return pairs, used, line, 2
-        labels[pairs] = label
+                return pairs, used, line, 2, literals
+        labels[pairs], offsets[pairs] = label, line
         pairs += 1
         line += 1
         at += 1
-    return pairs, used, line, 0
+    return pairs, used, line, 0, literals
+
+
+@njit(cache=True)
+def _is_literal(text, at):  # type: ignore[no-untyped-def]
+    return text[at] == 98 and (text[at + 1] == 39 or text[at + 1] == 34)  # b' or b"
+
+
+@njit(cache=True)
+def _is_quoted(text, at):  # type: ignore[no-untyped-def]
+    """Is the field at `at` in quotes as of a CSV writer, with a literal or doubled quotes inside?
+
+    Quotes around a text without quotes are its own.
+    """
+    if text[at] != 34:
+        return False
+    at += 1
+    doubled = _is_literal(text, at)
+    while text[at] != 9 and text[at] != 10:
+        if text[at] == 34:
+            if text[at + 1] != 34:
+                following = text[at + 1]
+                return doubled and (following == 9 or following == 10 or following == 13)
+            doubled = True
+            at += 1
+        at += 1
+    return False
 
 
 @njit(cache=True)
 def _field(text, at, symbols, used):  # type: ignore[no-untyped-def]
     """Decode one field up to its tab or newline; return (position there, bytes, problem)."""
-    literal = text[at] == 98 and (text[at + 1] == 39 or text[at + 1] == 34)  # b' or b"
+    literal = _is_literal(text, at)
     quote = np.uint8(0)
     if literal:
         quote = text[at + 1]
