@@ -84,6 +84,22 @@ def test_a_sorted_release_is_warned_of_from_preparation_to_report(
             assert f"Warning: Pathfinder: {warning}." in " ".join(report.split())
 
 
+def test_path_x_as_released_is_warned_of_and_other_sizes_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for size in (64, 128):
+        pathfinder_release(tmp_path / "data" / "lra_release", 20, size=size)
+    flags = ["--data-dir", str(tmp_path / "data"), "--cache-dir", str(tmp_path / "cache")]
+    assert main(["data", "prepare", "pathfinder:size=64", *flags]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main(["data", "prepare", "pathfinder:size=128", *flags]) == 0
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "released images of 128×128 are known to be faulty" in told
+    assert main(["data", "describe", "pathfinder:size=128", *flags]) == 0
+    assert "warning: LRA's released images of 128×128" in capsys.readouterr().out
+
+
 def test_a_warning_of_a_column_is_shown_once_beside_records_that_tell_none(tmp_path: Path) -> None:
     records = [make_record("text", seed=seed) for seed in range(3)]
     for at in (1, 2):

@@ -23,6 +23,12 @@ RELEASED = {
     "hard": "curv_contour_length_14",
 }
 
+FAULTY = (
+    "LRA's released images of 128×128 are known to be faulty, and no model learns them "
+    "(google-research/long-range-arena, issue 38): unless these are from elsewhere, use "
+    "--source generated"
+)
+
 
 class Pathfinder(Task):
     """Do two dots lie on the two ends of one dashed path, among other paths?"""
@@ -55,6 +61,10 @@ class Pathfinder(Task):
     def origin(self, source: str, request: Request) -> list[Path]:
         """The lists of images of the release."""
         return self._metadata(request) if source == "local" else []
+
+    def warnings(self, source: str, request: Request) -> list[str]:
+        """Path-X as released can't be learned."""
+        return [FAULTY] if source == "local" and self.size == 128 else []
 
     def local(self, request: Request) -> Iterator[Block]:
         """Read the PNG files of the LRA release: the first 80 % train, then 10 % and 10 %."""
