@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 from lra_bench import __version__
+from lra_bench.data.sources.content import digest
 from lra_bench.data.store import FORMAT, MANIFEST, Manifest, scratch_of, write
 from lra_bench.errors import InputError, nearest
 from lra_bench.registry import Spec
@@ -81,12 +83,26 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
 
 
 def _key(task: Task, spec: Spec, source: str, request: Request) -> str:
-    """Tell apart sets of other parameters, source, limit, revision, or changed files."""
-    files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in task.origin(source, request)]
+    """Tell apart sets of other parameters, source, limit, revision, or changed files.
+
+    A task of somebody's own is known by its code, too: it may change from run to run.
+    """
     length = request.length if source in ("generated", "synthetic") else None
-    parts = [FORMAT, str(spec), source, request.limit, length, task.revision, sorted(files)]
-    identity = json.dumps(parts)
+    files = digest(task.origin(source, request), request.data_dir)
+    parts = [FORMAT, str(spec), source, request.limit, length, task.revision, files]
+    identity = json.dumps([*parts, _own_code(task)])
     return hashlib.sha256(identity.encode()).hexdigest()[:10]
+
+
+def _own_code(task: Task) -> str:
+    """The text of the file of a task that is not the suite's."""
+    kind = type(task)
+    if kind.__module__.startswith("lra_bench."):
+        return ""
+    try:
+        return inspect.getsource(inspect.getmodule(kind) or kind)
+    except (TypeError, OSError):
+        return ""
 
 
 def _slug(text: str) -> str:

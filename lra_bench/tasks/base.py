@@ -119,7 +119,7 @@ class Task:
         raise NotImplementedError
 
     def origin(self, source: str, request: Request) -> list[Path]:
-        """The files a local source reads, by which a changed directory is told from the old one."""
+        """Every file a local source reads: a changed directory is told from the old one by them."""
         return []
 
     def warnings(self, source: str, request: Request) -> list[str]:

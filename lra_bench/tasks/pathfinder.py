@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import SPLITS, Block, Request, Task
+
+if TYPE_CHECKING:
+    from lra_bench.data.sources.pathfinder_release import Listed
 
 SIDES = (32, 64, 128, 256)
 SIZES = {"train": 160_000, "validation": 20_000, "test": 20_000}
@@ -55,12 +58,16 @@ class Pathfinder(Task):
         if source == "synthetic":
             long = "-16k" if self.size == 128 else str(self.size)
             return f"synthetic-marks{long}-{self.difficulty}"
-        self.origin(source, request)
+        if source == "local":
+            self._metadata(request)
         return f"pathfinder{self.size}-{self.difficulty}"
 
     def origin(self, source: str, request: Request) -> list[Path]:
-        """The lists of images of the release."""
-        return self._metadata(request) if source == "local" else []
+        """The lists of images of the release, and those images that are wanted."""
+        if source != "local":
+            return []
+        wanted = self._wanted(request).values()
+        return [*self._metadata(request), *(image.path for images in wanted for image in images)]
 
     def warnings(self, source: str, request: Request) -> list[str]:
         """Path-X as released can't be learned."""
@@ -68,15 +75,9 @@ class Pathfinder(Task):
 
     def local(self, request: Request) -> Iterator[Block]:
         """Read the PNG files of the LRA release: the first 80 % train, then 10 % and 10 %."""
-        from lra_bench.data.sources.pathfinder_release import listing, read
+        from lra_bench.data.sources.pathfinder_release import read
 
-        images = listing(self._metadata(request))
-        bounds = [0, len(images) * 8 // 10, len(images) * 9 // 10, len(images)]
-        wanted = {
-            split: images[low : low + request.cap(split, high - low)]
-            for split, low, high in zip(SPLITS, bounds, bounds[1:], strict=False)
-        }
-        return read(wanted, self.size, request)
+        return read(self._wanted(request), self.size, request)
 
     def generated(self, request: Request) -> Iterator[Block]:
         """Draw images with the original algorithm, carrying on where an earlier run stopped."""
@@ -95,6 +96,17 @@ class Pathfinder(Task):
         levels: dict[str, Difficulty] = {"easy": "easy", "intermediate": "medium", "hard": "hard"}
         batch = max(1, 512 * 32**2 // self.length)
         return blocks(draw(levels[self.difficulty], self.size, self.classes), request, batch)
+
+    def _wanted(self, request: Request) -> dict[str, list[Listed]]:
+        """The images of each split."""
+        from lra_bench.data.sources.pathfinder_release import listing
+
+        images = listing(self._metadata(request))
+        bounds = [0, len(images) * 8 // 10, len(images) * 9 // 10, len(images)]
+        return {
+            split: images[low : low + request.cap(split, high - low)]
+            for split, low, high in zip(SPLITS, bounds, bounds[1:], strict=False)
+        }
 
     def _metadata(self, request: Request) -> list[Path]:
         from lra_bench.data.sources.layout import folder

@@ -46,10 +46,11 @@ def listing(metadata: Sequence[Path]) -> list[Listed]:
                 raise InputError(
                     f"{file}:{number}: expected 'imgs/0 sample_7.png 7 LABEL …', label 0 or 1"
                 )
-            path = root / words[0] / words[1]
-            if not path.resolve().is_relative_to(root.resolve()):
-                raise InputError(f"{file}:{number}: '{words[0]}' leads out of {root}")
-            if path.parts[-5:] != KNOWN_EMPTY.parts:
+            named = f"{words[0]}/{words[1]}"
+            if named.startswith("/") or ".." in named.split("/"):
+                raise InputError(f"{file}:{number}: '{named}' leads out of {root}")
+            path = Path(f"{root}/{named}")
+            if not (path.name == KNOWN_EMPTY.name and path.parts[-5:] == KNOWN_EMPTY.parts):
                 found.append(Listed(path, int(words[3])))
     return found
 

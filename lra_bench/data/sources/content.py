@@ -1,0 +1,46 @@
+"""Tell a source's files from others: by what is cheap to see of all, and the content of some."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+# Files of which the content is read, evenly spaced among all, and how much of each end.
+SAMPLED = 256
+END_BYTES = 1 << 20
+
+
+def digest(files: Sequence[Path], root: Path | None) -> str:
+    """SHA-256 over the path below `root`, size and time of every file, and the content of some.
+
+    The sample is for files that were exchanged with their sizes and times kept. 200,000 files
+    take some two seconds on a local disk. A file that can't be read counts as absent: whoever reads
+    it will say so.
+    """
+    seen, above = hashlib.sha256(), f"{root}{os.sep}"
+    for file in files:
+        name = os.fspath(file).removeprefix(above)
+        seen.update(f"{name}\0{_size_and_time(file)}\n".encode(errors="surrogateescape"))
+    for at in range(min(SAMPLED, len(files))):
+        seen.update(_ends(files[at * len(files) // min(SAMPLED, len(files))]))
+    return seen.hexdigest()
+
+
+def _size_and_time(file: Path) -> str:
+    try:
+        found = file.stat()
+    except OSError:
+        return "absent"
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _ends(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            first = opened.read(END_BYTES)
+            opened.seek(max(len(first), os.fstat(opened.fileno()).st_size - END_BYTES))
+            return first + opened.read(END_BYTES)
+    except OSError:
+        return b""
