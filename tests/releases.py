@@ -31,3 +31,13 @@ def pathfinder_release(
 def noise(count: int, size: int = 32, seed: int = 0) -> np.ndarray:
     """Grey images, (count, size, size) of uint8."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size), dtype=np.uint8)
+
+
+def listops_release(root: Path, lengths: dict[str, list[int]]) -> Path:
+    """Trees of so many tokens under `basic_SPLIT.tsv`, the sums of ones; returns `root`."""
+    folder = root / "listops-1000"
+    folder.mkdir(parents=True)
+    for split, wanted in lengths.items():
+        lines = [f"[SM {'1 ' * (length - 2)}]\t{(length - 2) % 10}\n" for length in wanted]
+        (folder / f"basic_{split}.tsv").write_text("".join(["Source\tTarget\n", *lines]))
+    return root

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,37 +106,66 @@ def test_longest_sequences_are_cut():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "told"),
     [
-        Block("train", np.zeros(3, np.uint8), np.array([2]), np.zeros(1, np.uint8)),
-        Block("train", np.zeros(3, np.int64), np.array([3]), np.zeros(1, np.uint8)),
-        Block("train", np.zeros(3, np.uint8), np.array([1, 2]), np.zeros(1, np.uint8)),
-        Block("train", np.zeros(3, np.uint8), np.array([3]), np.full(1, 2, np.uint8)),
+        (
+            Block("train", np.zeros(3, np.uint8), np.array([2]), np.zeros(1, np.uint8)),
+            "train: a block of 3 symbols, where its lengths say 2",
+        ),
+        (
+            Block("train", np.zeros(3, np.uint8), np.array([1, 2]), np.zeros(1, np.uint8)),
+            "train: a block of 2 sequences for 1 labels; expected 1 for each",
+        ),
+        (
+            Block("train", np.zeros(3), np.array([3]), np.zeros(1, np.uint8)),
+            "train: symbols of type float64; expected whole numbers",
+        ),
+        (
+            Block("train", np.zeros(3, np.uint8), np.array([3]), np.zeros(1)),
+            "train: labels of type float64; expected whole numbers",
+        ),
+        (
+            Block("train", np.zeros(3, np.uint8), np.array([1, 2]), np.array([0, 999])),
+            "train example 2, counted from 0: label 999 is outside 0 … 1",
+        ),
+        (
+            Block("train", np.zeros(3, np.uint8), np.array([3]), np.array([-1])),
+            "train example 1, counted from 0: label -1 is outside 0 … 1",
+        ),
+        (
+            Block("train", np.array([0, 1, 256]), np.array([1, 2]), np.array([0, 1])),
+            "train example 2, counted from 0: symbol 256 is outside 0 … 255",
+        ),
+        (
+            Block("train", np.array([0, -1, 2]), np.array([1, 2]), np.array([0, 1])),
+            "train example 2, counted from 0: symbol -1 is outside 0 … 255",
+        ),
+        (
+            Block("train", np.array([9, 256]), np.array([1, 1]), np.array([0, 1]), "row {}".format),
+            "row 1: symbol 256 is outside 0 … 255",
+        ),
     ],
 )
-def test_an_inconsistent_block_leaves_nothing(tmp_path, wrong):
-    with pytest.raises(ValueError, match=r"symbols|sequences|label"):
+def test_an_inconsistent_block_is_told_and_leaves_nothing(tmp_path, wrong, told):
+    with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
         write(tmp_path / "set", [block("train", [b"a"], [0]), wrong], DESCRIPTION)
     assert not (tmp_path / "set").exists()
     assert [path.name for path in (tmp_path / WORK).iterdir()] == ["set.lock"]
 
 
-def test_symbols_outside_the_vocabulary_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="symbol 97 outside 0 … 9"):
-        write(tmp_path / "set", [block("train", [b"a"], [0])], DESCRIPTION | {"symbols": 10})
-
-
-@pytest.mark.parametrize("inputs", [1, 2])
-def test_an_empty_sequence_is_refused_where_it_was_read(tmp_path, inputs):
-    description = DESCRIPTION | {"inputs": inputs}
-    sequences = [b"a"] * (4 * inputs)
-    sequences[-1] = b""
-    whole, spoilt = block("train", [b"a"] * inputs, [0]), block("train", sequences, [0, 1, 0, 1])
-    placed = replace(spoilt, place=lambda example: f"file.tsv:{10 + example}")
-    with pytest.raises(InputError, match=r"^file\.tsv:13: an empty sequence; leave the example"):
-        write(tmp_path / "set", [whole, placed], description)
-    with pytest.raises(InputError, match=r"^train example 4, counted from 0: an empty sequence"):
-        write(tmp_path / "set", [whole, spoilt], description)
+@pytest.mark.parametrize(
+    ("count", "dtype"),
+    [(2, "uint8"), (256, "uint8"), (257, "uint16"), (65_536, "uint16"), (65_537, "uint32")],
+)
+def test_symbols_and_labels_are_stored_as_wide_as_they_need(tmp_path, count, dtype):
+    values = np.array([0, count - 1, 1])
+    both = [Block(split, values, np.array([1, 1, 1]), values) for split in ("train", "test")]
+    write(tmp_path / "set", both, DESCRIPTION | {"symbols": count, "classes": count})
+    for split in ("train", "test"):
+        stored = read_split(tmp_path / "set", split)
+        assert stored.symbols.dtype == stored.labels.dtype == dtype
+        assert stored.symbols.tolist() == stored.labels.tolist() == values.tolist()
+    assert all(check.passed for check in verify(tmp_path / "set"))
 
 
 def test_a_set_needs_train_and_test(tmp_path):

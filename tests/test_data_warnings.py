@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lra_bench.cli import main
+from lra_bench.config import Settings
+from lra_bench.data.division import cut_share, warnings_of
+from lra_bench.data.store import Manifest, read_splits, write
 from lra_bench.data.warnings import missing_classes
 from lra_bench.report.analysis import Analysis
 from lra_bench.report.entries import read_study
@@ -16,8 +20,11 @@ from lra_bench.report.page import render_page
 from lra_bench.report.terminal import terminal_report
 from lra_bench.results.record import SCHEMA_VERSION
 from lra_bench.results.store import ResultsStore, parse_record
+from lra_bench.tasks import tasks
+from lra_bench.tasks.base import Block, Task
 from tests.records import make_record, write_store
-from tests.releases import pathfinder_release
+from tests.releases import listops_release, pathfinder_release
+from tests.small import DESCRIPTION
 
 QUICK = ["steps=2", "evaluate_every=2", "layers=1", "dim=8", "qkv=8", "mlp=8", "batch=2"]
 
@@ -98,6 +105,64 @@ def test_path_x_as_released_is_warned_of_and_other_sizes_are_not(
     assert "released images of 128×128 are known to be faulty" in told
     assert main(["data", "describe", "pathfinder:size=128", *flags]) == 0
     assert "warning: LRA's released images of 128×128" in capsys.readouterr().out
+
+
+def test_trees_that_a_protocol_cuts_are_told_and_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 16 trees, 4 are longer than 64 tokens, one of them longer than the task allows."""
+    lengths = {"train": [20] * 8 + [65, 2001], "val": [64] * 3, "test": [12, 100, 400]}
+    data = listops_release(tmp_path / "data", lengths)
+    store = tmp_path / "store"
+    study = ["--protocol", "smoke", "--tasks", "listops", "--encodings", "none"]
+    places = ["--data-dir", str(data), "--cache-dir", str(tmp_path / "cache")]
+    arguments = ["run", *study, *places, "--output", str(store), "--set", *QUICK, "length=64"]
+    assert main(arguments) == 0
+    cut = "25.00% of the sequences are longer than 64 tokens and cut, which may change their "
+    cut += "answers"
+    assert f"lra-bench: warning: listops: {cut}\n" in capsys.readouterr().err
+    (record,) = ResultsStore(store).read()
+    assert record.data is not None
+    assert record.data.cut == 0.25
+    assert cut in record.data.warnings
+
+
+@pytest.mark.parametrize(
+    ("needs_whole", "allowed", "share"),
+    [(True, 30, 0.5), (True, 10, 0.75), (False, 10, 0.75), (True, 2000, 0.25)],
+)
+def test_what_is_cut_is_counted_and_warned_of_where_answers_change(
+    tmp_path: Path, needs_whole: bool, allowed: int, share: float
+) -> None:
+    """Four sequences of 5, 20, 40 and 60 symbols; preparation cuts to 50."""
+    lengths = np.array([5, 20, 40, 60])
+    blocks = [
+        Block("train", np.zeros(65, int), lengths[[0, 3]], np.array([0, 1])),
+        Block("validation", np.zeros(20, int), lengths[[1]], np.array([0])),
+        Block("test", np.zeros(40, int), lengths[[2]], np.array([1])),
+    ]
+    directory = tmp_path / "set"
+    write(directory, blocks, DESCRIPTION | {"length": 50})
+    task = Task()
+    task.length = 50
+    task.needs_whole = needs_whole  # type: ignore[misc]
+    manifest, splits = Manifest.read(directory), read_splits(directory)
+    assert cut_share(manifest, splits, task.longest(allowed)) == share
+    found = [w for w in warnings_of(directory, task, Settings(length=allowed)) if "cut" in w]
+    assert [warning.split(" of ")[0] for warning in found] == [f"{share:.2%}"] * needs_whole
+
+
+def test_what_is_held_out_lacks_a_class_too(tmp_path: Path) -> None:
+    """All classes are in the training split, and one is lost by holding half of it out."""
+    labels = np.array([0] * 9 + [1])
+    blocks = [
+        Block("train", np.zeros(10, int), np.ones(10, int), labels),
+        Block("test", np.zeros(2, int), np.ones(2, int), np.array([0, 1])),
+    ]
+    directory = tmp_path / "set"
+    assert write(directory, blocks, DESCRIPTION).warnings == []
+    (warning,) = warnings_of(directory, tasks.create(tasks.parse("text")), Settings(length=4))
+    assert warning == "the validation split has no example of class 1, other splits have"
 
 
 def test_a_warning_of_a_column_is_shown_once_beside_records_that_tell_none(tmp_path: Path) -> None:

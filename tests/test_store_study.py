@@ -30,7 +30,7 @@ from lra_bench.runner.study import open_study, standing
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.loop import Progress
 from tests.records import make_record
-from tests.small import CPU, small_cell
+from tests.small import CPU, prepared_set, small_cell
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
 
@@ -230,7 +230,8 @@ def test_a_study_whose_record_cannot_be_written_ends_with_a_code(
         "none",
         "rope",
     ]
-    monkeypatch.setattr(preparation, "prepare_set", lambda *_: tmp_path)
+    prepared = prepared_set(tmp_path / "set")
+    monkeypatch.setattr(preparation, "prepare_set", lambda *_: prepared)
     assert main([*arguments, "--output", str(store.root), "--encodings", "none", "rope"]) == 1
     told = capsys.readouterr().err
     assert "it is kept in" in told
@@ -251,11 +252,12 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
     mistake: Exception,
 ) -> None:
     good, bad = small_cell(), small_cell(length=32)
+    prepared = prepared_set(tmp_path / "set")
 
     def prepare(cell: Cell, *_: object) -> Path:
         if cell == bad:
             raise mistake
-        return tmp_path
+        return prepared
 
     monkeypatch.setattr(preparation, "prepare_set", prepare)
     plan = [PlannedCell(cell, None) for cell in (good, bad)]
@@ -268,7 +270,7 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
     assert "recorded as failed: 1 cell" in caplog.text
     assert standing(store, plan) == {"failed": 1, "left": 1}
 
-    monkeypatch.setattr(preparation, "prepare_set", lambda *_: tmp_path)
+    monkeypatch.setattr(preparation, "prepare_set", lambda *_: prepared)
     assert len(open_study(Study(), plan, store, tmp_path, retry=False)) == 1
     assert len(open_study(Study(), plan, store, tmp_path, retry=True)) == 2
 

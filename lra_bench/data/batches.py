@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, UInt
 from numpy import ndarray
 from torch import Tensor
 
 from lra_bench.config import Settings
-from lra_bench.data.store import Manifest, Split, read_split
-from lra_bench.errors import InputError
-from lra_bench.tasks.base import SPLITS
+from lra_bench.data.division import Portion, cut_share, divide
+from lra_bench.data.store import Manifest, read_splits
 
 # Trimmed lengths are rounded up to a multiple of this: matrix products stay aligned, and a
 # compiled model meets few different shapes.
@@ -37,7 +36,7 @@ class Batch:
 
 
 class DeviceSplit:
-    """The examples of one split as bytes on the device.
+    """The examples of one split on the device: as bytes, where the symbols are stored so.
 
     Args:
         symbols: flat symbols; offsets: sequence bounds; labels: one a example.
@@ -49,9 +48,9 @@ class DeviceSplit:
 
     def __init__(
         self,
-        symbols: UInt8[ndarray, " total"],
+        symbols: UInt[ndarray, " total"],
         offsets: Int[ndarray, " bounds"],
-        labels: UInt8[ndarray, " examples"],
+        labels: UInt[ndarray, " examples"],
         inputs: int,
         longest: int,
         device: torch.device,
@@ -62,7 +61,9 @@ class DeviceSplit:
             examples = np.arange(len(labels))
         rows = self._sequences(examples)
         self.lengths = np.minimum(np.diff(offsets)[rows], longest).astype(np.int64)
-        self._symbols = torch.from_numpy(np.array(symbols)).to(device)
+        # Few operations know wider unsigned numbers.
+        kept = symbols.dtype if symbols.dtype == np.uint8 else np.int32
+        self._symbols = torch.from_numpy(np.array(symbols, kept)).to(device)
         self._starts = torch.from_numpy(offsets[rows].astype(np.int64)).to(device)
         self._lengths = torch.from_numpy(self.lengths).to(device)
         self._labels = torch.from_numpy(labels[examples].astype(np.int64)).to(device)
@@ -165,46 +166,29 @@ class BatchOrder:
 
 @dataclass(frozen=True)
 class CellData:
-    """The three splits a cell works on, and the manifest of the prepared set they are from."""
+    """The three splits a cell works on, and the manifest of the prepared set they are from.
+
+    `cut` is the share of that set's sequences that are shortened.
+    """
 
     manifest: Manifest
     train: DeviceSplit
     validation: DeviceSplit
     test: DeviceSplit
+    cut: float = 0.0
 
 
 def load(directory: Path, settings: Settings, longest: int, device: torch.device) -> CellData:
-    """Put a prepared set on the device, cut to `longest` tokens a sequence.
+    """Put a prepared set on the device, divided, and cut to `longest` tokens a sequence."""
+    manifest, splits = Manifest.read(directory), read_splits(directory)
+    division = divide(manifest, splits, settings)
 
-    Where there is no validation split, part of the training split is held out, the same part for
-    every seed; with `selection: test` the test split serves, as LRA does for Text.
-    """
-    manifest = Manifest.read(directory)
-    splits = {name: read_split(directory, name) for name in SPLITS if name in manifest.splits}
-    for needed in ("train", "test"):
-        if needed not in splits:
-            raise InputError(f"{directory}: the prepared set has no {needed} split")
-
-    def on_device(split: Split, examples: ndarray | None = None) -> DeviceSplit:
+    def on_device(portion: Portion) -> DeviceSplit:
+        split = splits[portion.split]
         arrays = (split.symbols, split.offsets, split.labels)
-        return DeviceSplit(*arrays, manifest.inputs, longest, device, examples)
+        return DeviceSplit(*arrays, manifest.inputs, longest, device, portion.examples)
 
-    test = on_device(splits["test"])
-    train_part, held_out = _divide(splits["train"], settings, "validation" in splits)
-    if settings.selection == "test":
-        validation = test
-    elif "validation" in splits:
-        validation = on_device(splits["validation"])
-    else:
-        validation = on_device(splits["train"], held_out)
-    return CellData(manifest, on_device(splits["train"], train_part), validation, test)
-
-
-def _divide(train: Split, settings: Settings, has_validation: bool) -> tuple[ndarray, ndarray]:
-    """Training and held-out examples of the training split, and the cap on their number."""
-    total = len(train.labels)
-    order = np.random.default_rng(0).permutation(total)
-    keeps_all = has_validation or settings.selection == "test"
-    cut = 0 if keeps_all else max(1, round(settings.holdout * total))
-    kept = order[cut:][: settings.train_examples]
-    return np.sort(kept), np.sort(order[:cut])
+    train, test = on_device(division.train), on_device(division.test)
+    same = division.validation is division.test
+    validation = test if same else on_device(division.validation)
+    return CellData(manifest, train, validation, test, cut_share(manifest, splits, longest))

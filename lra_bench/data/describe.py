@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt, UInt8
 from numpy import ndarray
 
 from lra_bench.data.store import Manifest, Split, read_split
@@ -72,7 +72,7 @@ def _sample_lines(directory: Path, told: dict[str, Any], samples: int) -> list[s
     return lines
 
 
-def _one_of_each_class(labels: UInt8[ndarray, " examples"], samples: int) -> list[int]:
+def _one_of_each_class(labels: UInt[ndarray, " examples"], samples: int) -> list[int]:
     """The first examples of different classes, then the first of all."""
     firsts = np.unique(labels, return_index=True)[1].tolist()
     others = [n for n in range(min(len(labels), samples + len(firsts))) if n not in firsts]
@@ -108,7 +108,8 @@ def _sheet(
     for label in range(manifest.classes):
         chosen = np.flatnonzero(split.labels == label)[:wanted]
         block = np.zeros((wanted, height + 2, width + 2), np.uint8)
-        block[: len(chosen), 1:-1, 1:-1] = images[chosen]
+        levels = images[chosen].astype(np.int64) * 255 // max(manifest.symbols - 1, 1)
+        block[: len(chosen), 1:-1, 1:-1] = levels
         grid = block.reshape(rows_a_class, columns, height + 2, width + 2)
         rows.append(
             grid.transpose(0, 2, 1, 3).reshape(rows_a_class * (height + 2), columns * (width + 2))

@@ -1,8 +1,9 @@
 """The packed token store: ragged arrays on disk, written once, atomically, with a manifest.
 
-Layout of a prepared set: `manifest.json` and, for each split, `SPLIT.symbols.npy` (uint8, all
-sequences end to end), `SPLIT.offsets.npy` (int64, sequences + 1) and `SPLIT.labels.npy` (uint8).
-Reading one needs numpy only.
+Layout of a prepared set: `manifest.json` and, for each split, `SPLIT.symbols.npy` (all sequences
+end to end), `SPLIT.offsets.npy` (int64, sequences + 1) and `SPLIT.labels.npy`. Symbols and labels
+are unsigned, as wide as the manifest's numbers of symbols and classes need. Reading a set needs
+numpy only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Integer, UInt
 from numpy import ndarray
 from pydantic import TypeAdapter
 
@@ -30,6 +31,7 @@ from lra_bench.tasks.base import SPLITS, Block
 
 FORMAT = 2
 MANIFEST = "manifest.json"
+NEEDED = ("train", "test")  # splits that no set is without
 WORK = ".work"  # beside the prepared sets: those being made, locks, finished parts
 
 
@@ -81,6 +83,8 @@ class Manifest:
                 raise InputError(f"{path}: format {fields['format']}, this version reads {FORMAT}")
             for told in fields["splits"].values():
                 SplitStatistics(**told)
+            for needed in NEEDED:
+                fields["splits"][needed]
             cls(**fields)
             return TypeAdapter(cls).validate_json(content, strict=True)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
@@ -94,25 +98,43 @@ class Manifest:
 class Split:
     """One split, memory-mapped. Sequence i is symbols[offsets[i]:offsets[i + 1]]."""
 
-    symbols: UInt8[ndarray, " total"]
+    symbols: UInt[ndarray, " total"]
     offsets: Int[ndarray, " bounds"]
-    labels: UInt8[ndarray, " examples"]
+    labels: UInt[ndarray, " examples"]
+
+
+def stored_as(count: int) -> np.dtype[Any]:
+    """The narrowest unsigned type that holds 0 … count − 1."""
+    return np.min_scalar_type(max(count - 1, 0))
 
 
 def read_split(directory: Path, split: str) -> Split:
     """Memory-map one split. Raises InputError when a file is missing or damaged."""
+    manifest = Manifest.read(directory)
+    return _read_arrays(directory, split, manifest.symbols, manifest.classes)
 
-    def array(part: str, dtype: type[np.generic]) -> Any:
+
+def read_splits(directory: Path) -> dict[str, Split]:
+    """Memory-map all splits. Raises InputError when a file is missing or damaged."""
+    return {name: read_split(directory, name) for name in Manifest.read(directory).splits}
+
+
+def _read_arrays(directory: Path, split: str, symbols: int, classes: int) -> Split:
+    def array(part: str, dtype: np.dtype[Any]) -> Any:
         path = directory / f"{split}.{part}.npy"
         try:
             found = np.lib.format.open_memmap(path, mode="r")
             if found.dtype != dtype or found.ndim != 1:
-                raise ValueError(f"expected {np.dtype(dtype)} in a row, found {found.dtype}")
+                raise ValueError(f"expected {dtype} in a row, found {found.dtype}")
             return found
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: {error}; delete {directory} and prepare it again") from None
 
-    return Split(array("symbols", np.uint8), array("offsets", np.int64), array("labels", np.uint8))
+    return Split(
+        array("symbols", stored_as(symbols)),
+        array("offsets", np.dtype(np.int64)),
+        array("labels", stored_as(classes)),
+    )
 
 
 def write(
@@ -151,13 +173,15 @@ def _write_files(
     writers: dict[str, _SplitWriter] = {}
     with ExitStack() as files:
         for block in blocks:
+            if not len(block.labels) and not len(block.lengths):
+                continue
             with _written_to(staging):
                 if block.split not in writers:
                     writers[block.split] = _SplitWriter(staging, block.split, description, files)
                 writers[block.split].add(block)
         with _written_to(staging):
             splits = {name: writers[name].finish() for name in SPLITS if name in writers}
-    for needed in ("train", "test"):
+    for needed in NEEDED:
         if needed not in splits or not splits[needed].examples:
             raise InputError(f"{description['dataset']}: the source has no {needed} examples")
     lacking = missing_classes({name: split.labels for name, split in splits.items()})
@@ -265,8 +289,8 @@ def _flush(path: Path) -> None:
 class _ArrayWriter:
     """Appends to a one-dimensional .npy file whose length is known only at the end."""
 
-    def __init__(self, path: Path, dtype: type[np.generic], files: ExitStack) -> None:
-        self.dtype, self.count = np.dtype(dtype), 0
+    def __init__(self, path: Path, dtype: np.dtype[Any], files: ExitStack) -> None:
+        self.dtype, self.count = dtype, 0
         self.file = files.enter_context(path.open("wb"))
         self.header_size = self._write_header()
 
@@ -300,20 +324,29 @@ class _SplitWriter:
         self.classes, self.vocabulary = description["classes"], description["symbols"]
         self.symbols, self.offsets, self.labels = (
             _ArrayWriter(directory / f"{split}.{part}.npy", dtype, files)
-            for part, dtype in (("symbols", np.uint8), ("offsets", np.int64), ("labels", np.uint8))
+            for part, dtype in (
+                ("symbols", stored_as(self.vocabulary)),
+                ("offsets", np.dtype(np.int64)),
+                ("labels", stored_as(self.classes)),
+            )
         )
         self.offsets.append(np.zeros(1, np.int64))
         self.cut = 0
 
     def add(self, block: Block) -> None:
+        """Append a block. Raises InputError where it is not as `Block` and the task say."""
         if len(block.lengths) != self.inputs * len(block.labels):
-            raise ValueError(f"{len(block.lengths)} sequences for {len(block.labels)} labels")
-        if block.symbols.dtype != np.uint8 or int(block.lengths.sum()) != len(block.symbols):
-            raise ValueError("a block's symbols must be uint8 and as many as its lengths say")
-        if int(block.symbols.max(initial=0)) >= self.vocabulary:
-            raise ValueError(f"symbol {block.symbols.max()} outside 0 … {self.vocabulary - 1}")
-        if int(block.labels.max(initial=0)) >= self.classes:
-            raise ValueError(f"label {block.labels.max()} outside 0 … {self.classes - 1}")
+            raise InputError(
+                f"{self.split}: a block of {len(block.lengths)} sequences for "
+                f"{len(block.labels)} labels; expected {self.inputs} for each"
+            )
+        if int(block.lengths.sum()) != len(block.symbols):
+            raise InputError(
+                f"{self.split}: a block of {len(block.symbols)} symbols, where its lengths say "
+                f"{block.lengths.sum()}"
+            )
+        self._require_within(block, "label", block.labels, self.classes)
+        self._require_within(block, "symbol", block.symbols, self.vocabulary)
         empty = np.flatnonzero(block.lengths < 1)
         if len(empty):
             raise InputError(
@@ -326,6 +359,24 @@ class _SplitWriter:
         self.symbols.append(symbols)
         self.labels.append(block.labels)
 
+    def _require_within(
+        self, block: Block, what: str, values: Integer[ndarray, " values"], count: int
+    ) -> None:
+        if not np.issubdtype(values.dtype, np.integer):
+            raise InputError(
+                f"{self.split}: {what}s of type {values.dtype}; expected whole numbers"
+            )
+        if not len(values) or (values.min() >= 0 and values.max() < count):
+            return
+        first = int(np.flatnonzero((values < 0) | (values >= count))[0])
+        example = first
+        if what == "symbol":
+            ends = np.cumsum(block.lengths)
+            example = int(np.searchsorted(ends, first, side="right")) // self.inputs
+        raise InputError(
+            f"{self._place(block, example)}: {what} {values[first]} is outside 0 … {count - 1}"
+        )
+
     def _place(self, block: Block, example: int) -> str:
         if block.place is not None:
             return block.place(example)
@@ -334,12 +385,12 @@ class _SplitWriter:
     def finish(self) -> SplitStatistics:
         for part in (self.symbols, self.offsets, self.labels):
             part.finish()
-        split = read_split(self.directory, self.split)
+        split = _read_arrays(self.directory, self.split, self.vocabulary, self.classes)
         return split_statistics(np.diff(split.offsets), split.labels, self.classes, self.cut)
 
 
 def split_statistics(
-    lengths: Int[ndarray, " sequences"], labels: UInt8[ndarray, " examples"], classes: int, cut: int
+    lengths: Int[ndarray, " sequences"], labels: UInt[ndarray, " examples"], classes: int, cut: int
 ) -> SplitStatistics:
     """Sizes of a split."""
     if not len(labels):
@@ -356,8 +407,8 @@ def split_statistics(
 
 
 def truncate(
-    symbols: UInt8[ndarray, " total"], lengths: Int[ndarray, " sequences"], longest: int
-) -> tuple[UInt8[ndarray, " kept"], Int[ndarray, " sequences"]]:
+    symbols: Integer[ndarray, " total"], lengths: Int[ndarray, " sequences"], longest: int
+) -> tuple[Integer[ndarray, " kept"], Int[ndarray, " sequences"]]:
     """Cut every sequence to its first `longest` symbols."""
     if not len(lengths) or int(lengths.max()) <= longest:
         return symbols, lengths

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lra_bench.data.store import Manifest, Split, fingerprint, read_split, split_statistics
+from lra_bench.data.store import Manifest, Split, fingerprint, read_splits, split_statistics
 
 # A correct set fails one comparison in a thousand: of all its p-values, by Bonferroni.
 FALSE_ALARM = 1e-3
@@ -29,7 +29,7 @@ class Check:
 def verify(directory: Path) -> list[Check]:
     """Check a prepared set. Raises InputError when it can't be read at all."""
     manifest = Manifest.read(directory)
-    splits = {name: read_split(directory, name) for name in manifest.splits}
+    splits = read_splits(directory)
     checks = [_fingerprint(directory, manifest)]
     checks += [_whole(name, split, manifest) for name, split in splits.items()]
     if all(check.passed for check in checks):

@@ -38,7 +38,7 @@ class Classifier(nn.Module):
 def geometry_of(task: Task, settings: Settings) -> Geometry:
     """The sizes that attention and encoding are built for."""
     return Geometry(
-        length=min(settings.length, task.length) if task.grid is None else task.length,
+        length=task.longest(settings.length),
         heads=settings.heads,
         head_dim=settings.qkv // settings.heads,
         dim=settings.dim,

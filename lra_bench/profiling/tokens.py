@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import UInt
 from numpy import ndarray
 
 from lra_bench import __version__
 from lra_bench.data.batches import CellData, DeviceSplit
-from lra_bench.data.store import FORMAT, Manifest, read_split
+from lra_bench.data.store import FORMAT, Manifest, read_split, stored_as
 from lra_bench.tasks.base import Task
 
 
@@ -32,14 +32,14 @@ def full_rows(
     rows = examples * task.inputs
     if prepared is None:
         manifest = _invented(task)
-        symbols = rng.integers(0, task.symbols, (rows, length), dtype=np.uint8)
+        symbols = rng.integers(0, task.symbols, (rows, length), dtype=stored_as(task.symbols))
     else:
         manifest = Manifest.read(prepared)
         symbols = _cut(read_split(prepared, "train").symbols, rows, length, rng)
     split = DeviceSplit(
         symbols.reshape(-1),
         np.arange(rows + 1, dtype=np.int64) * length,
-        rng.integers(0, task.classes, examples, dtype=np.uint8),
+        rng.integers(0, task.classes, examples, dtype=stored_as(task.classes)),
         task.inputs,
         length,
         device,
@@ -48,8 +48,8 @@ def full_rows(
 
 
 def _cut(
-    symbols: UInt8[ndarray, " total"], rows: int, length: int, rng: np.random.Generator
-) -> UInt8[ndarray, "rows length"]:
+    symbols: UInt[ndarray, " total"], rows: int, length: int, rng: np.random.Generator
+) -> UInt[ndarray, "rows length"]:
     """Runs of consecutive symbols; the end is followed by the beginning."""
     starts = rng.integers(0, len(symbols), (rows, 1))
     cut: ndarray = np.asarray(symbols[(starts + np.arange(length)) % len(symbols)])

@@ -61,6 +61,9 @@ class Data(_Part):
     guessing: Fraction | None = Field(
         default=None, description="share of the most frequent label among the test examples"
     )
+    cut: float | None = Field(
+        default=None, description="share of all sequences that are shortened to the length"
+    )
     warnings: list[str] = Field(
         default_factory=list, description="what whoever reads the result should know of the data"
     )

@@ -15,6 +15,7 @@ import torch
 
 from lra_bench.config import Cell
 from lra_bench.data.batches import Batch, CellData, load
+from lra_bench.data.division import warnings_of
 from lra_bench.measure.environment import environment
 from lra_bench.measure.memory import PeakMemory
 from lra_bench.measure.speed import memory_steps, speed
@@ -166,7 +167,7 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Rec
     run.parts["parameters"] = _parameters(cell, model)
     longest = geometry_of(task, settings).length
     data = load(prepared, settings, longest, run.device)
-    run.parts["data"] = _data(data)
+    run.parts["data"] = _data(data, warnings_of(prepared, task, settings))
     if run.compiled:
         # Recompilations are counted by process: those of earlier cells would use the limit up.
         torch.compiler.reset()
@@ -267,7 +268,7 @@ def _parameters(cell: Cell, model: Classifier) -> Parameters:
     return Parameters(count=counts[0], base=counts[1], ratio=round(counts[0] / counts[1], 4))
 
 
-def _data(data: CellData) -> Data:
+def _data(data: CellData, warnings: list[str]) -> Data:
     manifest = data.manifest
     return Data(
         dataset=manifest.dataset,
@@ -279,7 +280,8 @@ def _data(data: CellData) -> Data:
         test=len(data.test),
         test_mean_length=round(float(data.test.lengths.mean()), 2),
         guessing=data.test.guessing,
-        warnings=manifest.warnings,
+        cut=data.cut,
+        warnings=warnings,
     )
 
 

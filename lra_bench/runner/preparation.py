@@ -9,10 +9,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lra_bench.config import Cell, Study
+from lra_bench.data.division import warnings_of
 from lra_bench.data.prepare import prepare
-from lra_bench.data.store import Manifest, require_whole
+from lra_bench.data.store import require_whole
 from lra_bench.data.warnings import tell
 from lra_bench.errors import InputError
+from lra_bench.tasks import tasks
 from lra_bench.tasks.base import Request
 
 Key = tuple[str, ...]
@@ -47,8 +49,10 @@ def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSet
         if key in sets.directories or key in sets.problems:
             continue
         try:
-            sets.directories[key] = directory = prepare_set(cell, study, cache)
-            tell(str(cell.task), Manifest.read(directory).warnings)
+            directory = prepare_set(cell, study, cache)
+            warnings = warnings_of(directory, tasks.create(cell.task), cell.settings)
+            tell(str(cell.task), warnings)
+            sets.directories[key] = directory
         except InputError as error:
             sets.problems[key] = str(error)
         except Exception as error:

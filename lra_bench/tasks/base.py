@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxtyping import Int, UInt8
+    from jaxtyping import Int, Integer
     from numpy import ndarray
 
 SOURCES = ("local", "hub", "generated", "synthetic")
@@ -33,9 +33,9 @@ class Block:
     """
 
     split: str
-    symbols: UInt8[ndarray, " symbols"]
+    symbols: Integer[ndarray, " symbols"]
     lengths: Int[ndarray, " sequences"]
-    labels: UInt8[ndarray, " examples"]
+    labels: Integer[ndarray, " examples"]
     place: Callable[[int], str] | None = None
 
 
@@ -94,7 +94,9 @@ class Task:
         symbols: vocabulary size of the stored symbols. The model sees symbol + 1, and 0 pads.
         classes: number of labels.
         length: longest sequence; preparation truncates to it and counts what it cut.
-        grid: (height, width) for images, else None.
+        needs_whole: whether the answer may be another once a sequence is cut. What is cut of
+            such a task is warned of.
+        grid: (height, width) for images, which no protocol cuts, else None.
     """
 
     name: ClassVar[str]
@@ -103,7 +105,12 @@ class Task:
     symbols: int
     classes: int
     length: int
+    needs_whole: ClassVar[bool] = True
     grid: tuple[int, int] | None = None
+
+    def longest(self, allowed: int) -> int:
+        """The longest sequence where a protocol allows so many tokens."""
+        return min(allowed, self.length) if self.grid is None else self.length
 
     @classmethod
     def sources(cls) -> list[str]:
@@ -135,7 +142,7 @@ class Task:
         read: Callable[[Request], Iterator[Block]] = getattr(self, source)
         return read(request)
 
-    def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
+    def preview(self, symbols: Integer[ndarray, " n"]) -> str:
         """One sequence as text for people."""
         return " ".join(str(int(symbol)) for symbol in symbols)
 

@@ -26,6 +26,7 @@ class Text(Task):
     symbols = 256
     classes = 2
     length = 4000
+    needs_whole = False
 
     def __init__(self, *, difficulty: Literal["easy", "medium", "hard"] = "medium") -> None:
         """Choose the difficulty of the synthetic stand-in; real reviews have none."""

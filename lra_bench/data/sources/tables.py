@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Integer, UInt8
 from numpy import ndarray
 
 from lra_bench.data.sources.layout import files
@@ -140,7 +140,7 @@ def encoded_images(column: pa.Array, where: str) -> list[bytes]:
     return encoded
 
 
-def class_labels(column: pa.Array, classes: int, where: str) -> UInt8[ndarray, " rows"]:
+def class_labels(column: pa.Array, classes: int, where: str) -> Integer[ndarray, " rows"]:
     """A column of class numbers. Raises InputError on one outside 0 … classes − 1."""
     values = column.to_numpy(zero_copy_only=False)
     if not np.issubdtype(values.dtype, np.integer):
@@ -151,4 +151,4 @@ def class_labels(column: pa.Array, classes: int, where: str) -> UInt8[ndarray, "
             f"{where}: label {values[wrong[0]]} is outside 0 … {classes - 1}; "
             "is this the labelled split?"
         )
-    return values.astype(np.uint8)
+    return values

@@ -1,0 +1,94 @@
+"""A task of one's own with more symbols and classes than a byte holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lra_bench.cli import main
+from lra_bench.data.batches import DeviceSplit
+from lra_bench.data.store import read_split
+from lra_bench.profiling.tokens import full_rows
+from lra_bench.results.store import ResultsStore
+from lra_bench.tasks import tasks
+
+PLUGIN = '''
+"""Which symbol comes first?"""
+import numpy as np
+from lra_bench.tasks import tasks
+from lra_bench.tasks.base import SPLITS, Block, Request, Task
+
+@tasks.register("first")
+class First(Task):
+    """Which of a thousand symbols comes first?"""
+    name, symbols, classes, length = "first", 1000, 1000, 8
+
+    def __init__(self, *, shift: int = 0) -> None:
+        self.shift = shift
+
+    def dataset(self, source: str, request: Request) -> str:
+        return "first"
+
+    def generated(self, request: Request):
+        first = np.arange(999, -1, -1)
+        for number, split in enumerate(SPLITS):
+            symbols = np.stack([first, *[np.full(1000, number)] * 7], axis=1)
+            yield Block(split, symbols.ravel(), np.full(1000, 8), first + self.shift)
+'''
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("plugin") / "first.py"
+    path.write_text(PLUGIN)
+    return str(path)
+
+
+def test_a_task_of_a_thousand_symbols_and_classes_is_trained_as_it_is(
+    plugin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--plugin", plugin, "--cache-dir", str(tmp_path / "cache")]
+    study = ["--tasks", "first", "--protocol", "smoke", "--encodings", "none", *flags]
+    small = ["length=8", "dim=16", "qkv=16", "mlp=16", "steps=4", "evaluate_every=4"]
+    small += ["train_examples=1000"]
+    output = ["--output", str(tmp_path / "store"), "--set", *small]
+    assert main(["run", *study, *output]) == 0
+    assert "warning" not in capsys.readouterr().err
+    (record,) = ResultsStore(tmp_path / "store").read()
+    assert record.status == "done"
+    assert record.data is not None
+    assert record.data.guessing == 1 / 1000
+    (directory,) = (tmp_path / "cache").glob("first-*")
+    stored = read_split(directory, "train")
+    assert stored.labels.tolist() == list(range(999, -1, -1))
+    assert stored.symbols[::8].tolist() == list(range(999, -1, -1))
+    assert main(["data", "verify", "first", *flags, "--limit", "1000", "--length", "8"]) == 0
+    rows = full_rows(tasks.create(tasks.parse("first")), 64, 8, torch.device("cpu"))
+    assert rows.train.gather(np.arange(64)).tokens.max() > 256
+
+
+@pytest.mark.parametrize(("shift", "label"), [(1, 1000), (-1, -1)])
+def test_a_label_that_is_no_class_is_one_line(
+    plugin: str, tmp_path: Path, shift: int, label: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--plugin", plugin, "--cache-dir", str(tmp_path / "cache")]
+    assert main(["data", "prepare", f"first:shift={shift}", *flags]) == 2
+    example = 0 if shift > 0 else 999
+    told = capsys.readouterr().err.splitlines()[-1]
+    place = f"train example {example}, counted from 0"
+    assert told == f"lra-bench: {place}: label {label} is outside 0 … 999"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [("uint8", 255), ("uint16", 65_535), ("uint32", 100_000)]
+)
+def test_tokens_are_symbols_plus_one_however_wide(dtype: str, largest: int) -> None:
+    symbols, labels = np.array([0, largest, 5], dtype), np.array([largest, 0], dtype)
+    offsets = np.array([0, 2, 3])
+    split = DeviceSplit(symbols, offsets, labels, 1, 2, torch.device("cpu"))
+    batch = split.gather(np.array([0, 1]))
+    assert batch.tokens.tolist() == [[1, largest + 1], [6, 0]]
+    assert batch.labels.tolist() == [largest, 0]
