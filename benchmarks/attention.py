@@ -20,7 +20,7 @@ from lra_bench.attention import attentions
 from lra_bench.attention.kernel import EPSILON
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Geometry, Layout
-from lra_bench.measure.allocator import keep_freed_memory
+from lra_bench.training.allocator import keep_freed_memory
 
 BATCH, HEADS, LENGTH, WIDTH = 32, 2, 2048, 32
 GEOMETRY = Geometry(LENGTH, HEADS, WIDTH, HEADS * WIDTH)

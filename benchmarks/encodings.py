@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry, Layout
-from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.measure.environment import device_name
 from lra_bench.measure.memory import PeakMemory
+from lra_bench.training.allocator import keep_freed_memory
 
 BATCH, HEADS, WIDTH = 8, 2, 32
 CPU = torch.device("cpu")

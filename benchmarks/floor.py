@@ -27,11 +27,11 @@ from lra_bench.attention import attentions
 from lra_bench.config import settings_for
 from lra_bench.encodings import encodings
 from lra_bench.fused import dropout, embedding, heads, residual_norm, softmax
-from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.measure.environment import device_name
 from lra_bench.model.classifier import build
 from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
+from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import choose_precision, precision_context
 from lra_bench.training.optimiser import build_optimiser
 

@@ -22,9 +22,9 @@ import torch
 from torch.nn import functional
 from training import measured, precisions
 
-from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.measure.environment import commit, device_name
 from lra_bench.measure.throughput import seconds_per_call
+from lra_bench.training.allocator import keep_freed_memory
 
 STORED = Path(__file__).with_suffix(".json")
 ALLOWED = 1.10

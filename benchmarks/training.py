@@ -5,7 +5,8 @@
 Sections: `speed` (the `small` protocol with its dropout, full-length input, beside the figures of
 a published PyTorch suite on a machine like the project's), `trimming` (text at the lengths of real
 reviews), `overhead` (the share of a step outside forward, backward and optimiser), `startup`
-(seconds from the command to the first step), `exponents` (of time and memory in the length).
+(seconds from the command to the first step), `memory` (resident memory of a run beside what it has
+in use), `exponents` (of time and memory in the length).
 
 Every measurement runs in a fresh process. Rates are medians over blocks of steps (docs/profile.md)
 and the spread is (largest − smallest) / median of the blocks; ratios are ratios of medians. Run it
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
-SECTIONS = ("speed", "trimming", "overhead", "startup", "exponents")
+SECTIONS = ("speed", "trimming", "overhead", "startup", "memory", "exponents")
 LIMIT_SECONDS = 1200.0
 
 # (task, length, batch, attention): the other suite's examples/s in float32 and the promised
@@ -131,10 +132,10 @@ def trimming_here(mode: str, data_dir: str, quick: str) -> dict[str, Any]:
 
     from lra_bench.config import settings_for
     from lra_bench.data.batches import BatchOrder, load
-    from lra_bench.measure.allocator import keep_freed_memory
     from lra_bench.model.classifier import build
     from lra_bench.registry import Spec
     from lra_bench.tasks import tasks
+    from lra_bench.training.allocator import keep_freed_memory
     from lra_bench.training.device import choose_precision
     from lra_bench.training.loop import Trainer
 
@@ -213,9 +214,9 @@ def overhead_here(task: str, length: str, batch: str, precision: str, steps: str
     """Phases of training steps in this process."""
     import torch
 
-    from lra_bench.measure.allocator import keep_freed_memory
     from lra_bench.profiling.plan import ProfileStudy, plan
     from lra_bench.profiling.trace import phases_of
+    from lra_bench.training.allocator import keep_freed_memory
 
     keep_freed_memory()
     study = ProfileStudy(
@@ -228,6 +229,66 @@ def overhead_here(task: str, length: str, batch: str, precision: str, steps: str
     )
     (one,) = plan(study, "cpu")
     return phases_of(one, torch.device("cpu"), None, int(steps)).document()
+
+
+def print_memory(quick: bool, data_dir: Path) -> None:
+    """Peaks of a run of `small` listops: resident as it is trained, and of the blocks in use."""
+    steps = "20" if quick else "60"
+    found = {mode: ask("memory", mode, str(data_dir), steps) for mode in ("kept", "in use")}
+    kept, used = (found[mode]["peak"] for mode in ("kept", "in use"))
+    print(
+        f"- small listops, linear × {ENCODING}, {steps} steps with three evaluations: "
+        f"{kept / 1e6:.0f} MB resident at the peak, {used / 1e6:.0f} MB in use, "
+        f"{1e3 * found['kept']['seconds']:.0f} ms of processor a step\n"
+        f"- promised at most twice what is in use: {kept / used:.2f}, "
+        f"{'holds' if kept <= 2 * used else 'FAILS'}"
+    )
+
+
+def memory_here(mode: str, data_dir: str, steps: str) -> dict[str, Any]:
+    """Peak resident memory of a run over that before it, and processor seconds of a step.
+
+    `in use` has the C library map each block by itself and return it when freed.
+    """
+    import ctypes
+
+    import torch
+
+    from lra_bench.config import settings_for
+    from lra_bench.data.batches import load
+    from lra_bench.data.prepare import prepare
+    from lra_bench.measure.memory import PeakMemory
+    from lra_bench.model.classifier import build
+    from lra_bench.registry import Spec
+    from lra_bench.tasks import tasks
+    from lra_bench.tasks.base import Request
+    from lra_bench.training.allocator import keep_freed_memory
+    from lra_bench.training.device import choose_precision
+    from lra_bench.training.loop import Trainer
+
+    mmap_threshold = -3
+    if mode == "in use":
+        ctypes.CDLL(None).mallopt(mmap_threshold, 1 << 16)
+    else:
+        keep_freed_memory()
+    cpu, spec = torch.device("cpu"), Spec("listops")
+    local = (Path(data_dir) / "listops").is_dir()
+    request = Request(data_dir=Path(data_dir) if local else None)
+    prepared = prepare(spec, "local" if local else "generated", cache(), request)
+    changed = {"steps": int(steps), "evaluate_every": int(steps) // 3, "validation_examples": 384}
+    settings = settings_for("small", spec, changed)
+    task = tasks.create(spec)
+    peak = PeakMemory(cpu)
+    data = load(prepared, settings, task.length, cpu)
+    model = build(task, settings, Spec("linear"), Spec(ENCODING))
+    trainer = Trainer(model, data, settings, 0, choose_precision(settings, cpu))
+    before = time.process_time()
+    trainer.run()
+    seconds = (time.process_time() - before) / int(steps)
+    found = peak.read()
+    if found is None:
+        raise RuntimeError("this system does not tell resident memory")
+    return {"peak": found.peak_bytes, "seconds": seconds}
 
 
 def print_startup(quick: bool, data_dir: Path) -> None:
@@ -333,12 +394,18 @@ def linear_encodings() -> list[tuple[str, bool]]:
     return found
 
 
-HERE = {"trimming": trimming_here, "overhead": overhead_here, "startup": startup_here}
+HERE = {
+    "trimming": trimming_here,
+    "overhead": overhead_here,
+    "startup": startup_here,
+    "memory": memory_here,
+}
 PRINT = {
     "speed": print_speed,
     "trimming": print_trimming,
     "overhead": print_overhead,
     "startup": print_startup,
+    "memory": print_memory,
     "exponents": print_exponents,
 }
 

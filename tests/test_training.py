@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -75,6 +76,29 @@ def test_memory_is_of_training_steps_and_of_the_whole_run(prepared: Path, tmp_pa
     assert memory.run_peak_bytes is not None
     assert memory.run_peak_bytes > 0
     assert 0 < memory.peak_bytes < 1 << 30
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_memory_freed_in_training_is_not_held_through_an_evaluation(prepared: Path) -> None:
+    one = small_cell()
+    data = load(prepared, one.settings, 64, CPU)
+    model = build(tasks.create(one.task), one.settings, one.attention, one.encoding)
+    trainer = Trainer(model, data, one.settings, 0, "float32")
+    trainer.score("validation", data.validation)
+    before = resident()
+    # Blocks below the size that the C library returns by itself, and one behind them in use.
+    freed = [torch.ones(8000) for _ in range(4000)]
+    kept = torch.ones(8000)
+    del freed
+    assert resident() > before + 100e6
+    trainer.score("validation", data.validation)
+    assert resident() < before + 30e6
+    assert kept.sum() == 8000
 
 
 @pytest.mark.parametrize("stop", [3, 10, 17, 30])

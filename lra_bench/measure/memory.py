@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from lra_bench.measure.allocator import return_freed_memory
 from lra_bench.results.record import RESIDENT, Memory
+from lra_bench.training.allocator import return_freed_memory
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")

@@ -10,12 +10,12 @@ from torch.profiler import ProfilerActivity, profile
 
 from lra_bench.config import Settings
 from lra_bench.data.batches import CellData, load
-from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.model.classifier import build
 from lra_bench.profiling.phases import Phases, Stopwatch, TimedTrainer, measure_phases, timed
 from lra_bench.profiling.plan import Measurement, sized_task
 from lra_bench.profiling.tokens import full_rows
 from lra_bench.results.record import Identity
+from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import Precision, choose_compiled, choose_device
 from lra_bench.training.random_state import seed_everything
 

@@ -22,6 +22,7 @@ from lra_bench.measure.throughput import synchronise
 from lra_bench.model.classifier import Classifier
 from lra_bench.results.record import CurvePoint
 from lra_bench.training import distributed
+from lra_bench.training.allocator import return_freed_memory
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.device import Precision, precision_context
 from lra_bench.training.evaluation import Score, evaluate
@@ -153,7 +154,10 @@ class Trainer:
         Raises DivergedError where scores are not finite: nothing is answered by them.
         """
         batch = self.settings.evaluation_batch
+        # Blocks of training and of evaluation differ in size, and hardly fit each other's places.
+        return_freed_memory()
         score = evaluate(self.model, split, batch, self.precision, limit)
+        return_freed_memory()
         if score.at_once < batch:
             self._note(f"out of memory: evaluated {score.at_once} examples at a time, not {batch}")
         if score.not_finite:

@@ -13,7 +13,6 @@ import torch
 
 from lra_bench.config import Cell
 from lra_bench.errors import InputError
-from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import identity_of, run_cell
@@ -22,6 +21,7 @@ from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers.base import Launcher
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.training import distributed
+from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lra_bench.measure.allocator import keep_freed_memory
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.job import Job, run_jobs
 from lra_bench.runner.launchers.base import Launcher
 from lra_bench.runner.progress import StudyProgress
+from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import choose_device
 
 

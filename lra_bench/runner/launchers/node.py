@@ -37,9 +37,9 @@ def train(job: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[s
 
     from lra_bench.cache import cache_directory
     from lra_bench.config import Cell
-    from lra_bench.measure.allocator import keep_freed_memory
     from lra_bench.results.store import ResultsStore
     from lra_bench.runner.job import run_claimed, summary
+    from lra_bench.training.allocator import keep_freed_memory
     from lra_bench.training.device import choose_device
     from lra_bench.training.loop import Progress
 

@@ -54,10 +54,10 @@ def _work(connection: Connection, place: Place, root: Path, plugins: tuple[str, 
     import torch
 
     from lra_bench.config import Cell
-    from lra_bench.measure.allocator import keep_freed_memory, return_freed_memory
     from lra_bench.registry import load_plugin
     from lra_bench.results.store import ResultsStore
     from lra_bench.runner.job import run_claimed, summary
+    from lra_bench.training.allocator import keep_freed_memory, return_freed_memory
     from lra_bench.training.device import choose_device
 
     def send(kind: str, **values: Any) -> None:

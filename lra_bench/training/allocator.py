@@ -12,7 +12,8 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed memory instead of returning it to the system; say if it could be done.
 
     Every large activation is otherwise a fresh mapping whose pages the system clears at first
-    touch: that took longer than the arithmetic in it.
+    touch: that took longer than the arithmetic in it. What is kept comes in pieces that later
+    blocks of other sizes do not fill; `return_freed_memory` now and then keeps them from adding up.
     """
     library = _glibc()
     if library is None:
