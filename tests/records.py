@@ -96,7 +96,7 @@ def make_record(
             source="synthetic" if synthetic else "local",
             synthetic=synthetic,
             fingerprint=fingerprint or f"sha256:{_number(name):x}".ljust(71, "0"),
-            train=20000,
+            train=200000,
             validation=2000,
             test=total,
             test_mean_length=length * 0.6,

@@ -8,6 +8,7 @@ import pytest
 
 from lra_bench.errors import InputError
 from lra_bench.report.entries import PlannedCell, build_study, read_study
+from lra_bench.report.facts import LRA_TASKS
 from lra_bench.report.standing import (
     no_average,
     not_lra_average,
@@ -187,9 +188,16 @@ def test_unreadable_plan_is_one_clear_line(tmp_path: Path, text: str) -> None:
 
 
 def test_lra_average_only_of_all_tasks_and_the_benchmarks_data() -> None:
-    whole = [make_record(task, dataset=name) for task, name in LRA_DATA.items()]
+    whole = [
+        make_record(task, dataset=name, total=LRA_TASKS[task].own_data[name][1])
+        for task, name in LRA_DATA.items()
+    ]
     (setting,) = build_study(whole, ROOT).settings
     assert overall_title(setting) == "LRA average"
+    few = [make_record("text", dataset="imdb", total=200), *whole[:1], *whole[2:]]
+    (partial,) = build_study(few, ROOT).settings
+    assert overall_title(partial) == "Mean of 5 tasks"
+    assert "partial: 200 of 25,000 test examples" in not_lra_average(partial)[0]
     (short,) = build_study(whole[:-1], ROOT).settings
     assert overall_title(short) == "Mean of 4 tasks"
     assert not_lra_average(short) == ["Pathfinder not run"]

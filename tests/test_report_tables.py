@@ -229,7 +229,7 @@ def test_like_beside_like_is_comparable() -> None:
     [
         ({"protocol": "mini"}, "protocol mini"),
         ({"dataset": "reviews"}, "data reviews, not imdb"),
-        ({"total": 500}, "test set of 500, not 25,000"),
+        ({"total": 500}, "500 of 25,000 test examples"),
         ({"ratio": 1.12}, "12 % more parameters"),
     ],
 )

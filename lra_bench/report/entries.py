@@ -17,7 +17,7 @@ from typing import Any
 
 from lra_bench.config import defaults
 from lra_bench.errors import InputError
-from lra_bench.report.facts import guessing_accuracy, is_lra_data, task_order, task_title
+from lra_bench.report.facts import guessing_accuracy, own_data_size, task_order, task_title
 from lra_bench.report.statistics import Sample
 from lra_bench.report.text import plural, slug
 from lra_bench.results import plan_file
@@ -35,6 +35,7 @@ class Column:
 
     Attributes:
         guessing: accuracy of the best constant answer on its test data; None where not known.
+        examples: of training and validation together, and of test.
     """
 
     task: str
@@ -44,11 +45,28 @@ class Column:
     title: str
     synthetic: bool = False
     guessing: float | None = None
+    examples: tuple[int, int] = (0, 0)
+
+    @property
+    def partial(self) -> str:
+        """How much of the benchmark's own data these are, where they are not all of them."""
+        whole = own_data_size(self.task, self.dataset) or (0, 0)
+        told = [
+            f"{n:,} of {all_:,} {what} examples"
+            for what, n, all_ in zip(("training", "test"), self.examples, whole, strict=True)
+            if n < all_
+        ]
+        return f"partial: {' and '.join(told)}" if told else ""
 
     @property
     def is_lra_data(self) -> bool:
-        """Whether the data are the benchmark's own."""
-        return is_lra_data(self.task, self.dataset)
+        """Whether the data are the benchmark's own, and all of them."""
+        return own_data_size(self.task, self.dataset) is not None and not self.partial
+
+    @property
+    def data_name(self) -> str:
+        """The data set, and how much of it."""
+        return f"{self.dataset} ({self.partial})" if self.partial else self.dataset
 
 
 @dataclass(frozen=True)
@@ -415,11 +433,16 @@ def _columns(placed: list[Record], also: set[str]) -> list[Column]:
             _title(key, data[key].synthetic, keys),
             data[key].synthetic,
             guessing_accuracy(key[0]) if data[key].guessing is None else data[key].guessing,
+            _examples(data[key]),
         )
         for key in keys
     ]
     empty = [Column(task, "", "", "", task_title(task)) for task in also - {key[0] for key in keys}]
     return sorted([*columns, *empty], key=lambda c: task_order(c.task))
+
+
+def _examples(data: Data) -> tuple[int, int]:
+    return data.train + data.validation, data.test
 
 
 def _title(

@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from lra_bench.tasks import tasks
+from lra_bench.tasks.base import Task
 
-
-@dataclass(frozen=True)
-class LraTask:
-    """One of the benchmark's tasks.
-
-    Attributes:
-        title: its name in tables.
-        guessing: accuracy of the best answer that does not look at the input.
-        datasets: names under which the suite stores the benchmark's own data; anything else,
-            such as `cifar10-jpeg`, is a substitute.
-        length: the paper's input length in tokens (of one sequence of a pair).
-        test: examples in the benchmark's test split.
-    """
-
-    title: str
-    guessing: float
-    datasets: tuple[str, ...]
-    length: int
-    test: int
-
-
-# Tay et al. 2021 and the released data; ListOps has lengths up to 2,000, and its most frequent
-# answer is 17.0 % of 3,000 trees of the original generator. The other tasks' classes are balanced.
-LRA_TASKS = {
-    "listops": LraTask("ListOps", 0.17, ("listops",), 2000, 2000),
-    "text": LraTask("Text", 0.5, ("imdb",), 4000, 25000),
-    "retrieval": LraTask("Retrieval", 0.5, ("aan",), 4000, 17437),
-    "image": LraTask("Image", 0.1, ("cifar10",), 1024, 10000),
-    "pathfinder": LraTask("Pathfinder", 0.5, ("pathfinder32", "pathfinder32-hard"), 1024, 20000),
+# The benchmark's tasks, in its order.
+LRA_TASKS: dict[str, type[Task]] = {
+    name: tasks.get(name) for name in ("listops", "text", "retrieval", "image", "pathfinder")
 }
 
 # Model size and schedule must be the paper's for its numbers to be comparable.
@@ -46,23 +21,30 @@ def task_name(task: str) -> str:
     return task.partition(":")[0]
 
 
+def _known(task: str) -> type[Task] | None:
+    """The task's class; None where no plugin of that name is loaded."""
+    name = task_name(task)
+    return tasks.get(name) if name in tasks.names() else None
+
+
 def task_title(task: str) -> str:
     """A task as tables call it, parameters kept."""
     name, _, parameters = task.partition(":")
-    known = LRA_TASKS.get(name)
-    return " ".join(filter(None, [known.title if known else name, parameters.replace(",", ", ")]))
+    known = _known(task)
+    title = known.title if known is not None and known.title else name
+    return " ".join(filter(None, [title, parameters.replace(",", ", ")]))
 
 
 def guessing_accuracy(task: str) -> float | None:
-    """Accuracy of the best constant answer, None for a task that is not the benchmark's."""
-    known = LRA_TASKS.get(task_name(task))
-    return known.guessing if known else None
+    """The rate that the task declares for the best constant answer."""
+    known = _known(task)
+    return None if known is None else known.guessing
 
 
-def is_lra_data(task: str, dataset: str) -> bool:
-    """Whether this is the benchmark's own data for the task."""
-    known = LRA_TASKS.get(task_name(task))
-    return known is not None and dataset in known.datasets
+def own_data_size(task: str, dataset: str) -> tuple[int, int] | None:
+    """Examples (training with validation, test) of the benchmark's own data, if it is of them."""
+    known = _known(task)
+    return None if known is None else known.own_data.get(dataset)
 
 
 def task_order(task: str) -> tuple[int, str]:

@@ -17,7 +17,6 @@ from lra_bench.report.facts import (
     LRA_PROTOCOL,
     LRA_TASKS,
     PARAMETER_LIMIT,
-    is_lra_data,
     task_name,
 )
 
@@ -188,9 +187,7 @@ def _compare(
 def _obstacles(
     setting: Setting, entry: Entry, number: Published, counterpart: dict[str, str]
 ) -> list[str]:
-    column, sample = entry.column, entry.sample
-    assert sample is not None
-    known = LRA_TASKS[task_name(column.task)]
+    column = entry.column
     found = []
     if number.note:
         found.append(number.note.removesuffix(": not comparable"))
@@ -198,10 +195,9 @@ def _obstacles(
         found.append(number.source.differs)
     if setting.protocol != number.source.protocol:
         found.append(f"protocol {setting.protocol}: other sizes and schedule than {LRA_PROTOCOL}")
-    if not is_lra_data(column.task, column.dataset):
-        found.append(f"data {column.dataset}, not {known.datasets[0]}")
-    if sample.total != known.test:
-        found.append(f"test set of {sample.total:,}, not {known.test:,}")
+    own = next(iter(LRA_TASKS[task_name(column.task)].own_data))
+    if not column.is_lra_data:
+        found.append(column.partial or f"data {column.dataset}, not {own}")
     if entry.parameter_ratio is not None and entry.parameter_ratio > PARAMETER_LIMIT:
         more = 100 * (entry.parameter_ratio - 1)
         found.append(f"{more:.0f} % more parameters than the base Transformer (10 % allowed)")

@@ -158,7 +158,7 @@ def not_lra_average(setting: Setting) -> list[str]:
     if absent:
         reasons.append(f"{_listed(absent)} not run")
     reasons += [
-        f"{column.title} is {column.dataset}, not the benchmark's data"
+        f"{column.title} is {column.data_name}, not the benchmark's data"
         for column in setting.columns
         if not column.synthetic and column.dataset and not column.is_lra_data
     ]

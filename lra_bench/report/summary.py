@@ -95,7 +95,7 @@ def _data(setting: Setting) -> str:
             "the benchmark."
         )
     real = [column for column in setting.columns if column.dataset and not column.synthetic]
-    substitutes = [f"{c.title} on {c.dataset}" for c in real if not c.is_lra_data]
+    substitutes = [f"{c.title} on {c.data_name}" for c in real if not c.is_lra_data]
     whose = f"of {text.listed([c.title for c in real])} " if setting.mixed else ""
     if substitutes:
         told.append(

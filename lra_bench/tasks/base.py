@@ -97,9 +97,16 @@ class Task:
         needs_whole: whether the answer may be another once a sequence is cut. What is cut of
             such a task is warned of.
         grid: (height, width) for images, which no protocol cuts, else None.
+        title: its name in tables; the task's own where it is empty.
+        guessing: declared accuracy of the best constant answer; the data's own rate goes before it.
+        own_data: the benchmark's own data sets by name, each with how many examples it has:
+            training and validation together, and test.
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""
+    guessing: ClassVar[float | None] = None
+    own_data: ClassVar[dict[str, tuple[int, int]]] = {}
     inputs: ClassVar[int] = 1
     revision: ClassVar[int] = 1
     symbols: int

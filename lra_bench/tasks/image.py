@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import Block, Request, Task, only_synthetic
@@ -21,6 +21,9 @@ class Image(Task):
     """Which of ten things does a photograph show, given row by row in 256 grey levels?"""
 
     name = "image"
+    title = "Image"
+    guessing = 0.1
+    own_data: ClassVar = {"cifar10": (50_000, 10_000)}
     symbols = 256
     classes = 10
     length = SIZE * SIZE

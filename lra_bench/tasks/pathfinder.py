@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import SPLITS, Block, Request, Task
@@ -37,6 +37,9 @@ class Pathfinder(Task):
     """Do two dots lie on the two ends of one dashed path, among other paths?"""
 
     name = "pathfinder"
+    title = "Pathfinder"
+    guessing = 0.5
+    own_data: ClassVar = {"pathfinder32-hard": (180_000, 20_000), "pathfinder32": (180_000, 20_000)}
     symbols = 256
     classes = 2
 

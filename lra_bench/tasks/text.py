@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.tasks.base import Block, Request, Task, only_synthetic
 
@@ -23,6 +23,9 @@ class Text(Task):
     """Is a film review, given as bytes, positive?"""
 
     name = "text"
+    title = "Text"
+    guessing = 0.5
+    own_data: ClassVar = {"imdb": (25_000, 25_000)}
     symbols = 256
     classes = 2
     length = 4000
