@@ -12,6 +12,7 @@ import pytest
 
 from lra_bench.cli import main
 from lra_bench.config import Cell, Settings, Study, defaults, hash_of, settings_for
+from lra_bench.errors import InputError
 from lra_bench.registry import Spec
 from lra_bench.report.efficiency import profiles
 from lra_bench.report.entries import machine_of, read_study
@@ -104,6 +105,14 @@ def test_what_auto_becomes_is_part_of_a_planned_cell() -> None:
         for precision in (resolved, {"float32": "bfloat16", "bfloat16": "float32"}[resolved])
     )
     assert same.hash == automatic.hash != other.hash
+
+
+def test_a_study_for_a_device_that_is_elsewhere_names_its_precision() -> None:
+    chosen = {"tasks": ("text",), "encodings": ("rope",), "protocol": "smoke"}
+    with pytest.raises(InputError, match=r"'abacus' can't be used: .*; precision=float32 or"):
+        plan(Study(**chosen), "abacus")
+    (one,) = plan(Study(**chosen, set={"precision": "bfloat16"}), "abacus")
+    assert one.cell.settings.precision == "bfloat16"
 
 
 # Records of earlier versions

@@ -122,7 +122,6 @@ def _measurement(
     if study.batch is not None:
         fixed |= {"batch": study.batch, "accumulate": 1}
     settings = settings_for(study.protocol, task, {**study.set, **fixed})
-    used = torch.device(device)
     cell = Cell(
         task=task,
         attention=attention,
@@ -130,9 +129,9 @@ def _measurement(
         seed=0,
         protocol=study.protocol,
         source=source,
-        settings=resolved(settings, used),
+        settings=resolved(settings, device),
     )
-    return Measurement(cell, tokens, used.type, why_invalid(cell))
+    return Measurement(cell, tokens, torch.device(device).type, why_invalid(cell))
 
 
 def why_invalid(cell: Cell) -> str | None:

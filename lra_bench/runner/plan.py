@@ -47,19 +47,18 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     from lra_bench.data.prepare import choose_source
     from lra_bench.encodings import encodings
     from lra_bench.tasks import tasks
-    from lra_bench.training.device import choose_device, resolved
+    from lra_bench.training.device import resolved
 
     if study.data_dir is not None and not study.data_dir.is_dir():
         raise InputError(f"data directory '{study.data_dir}' does not exist")
     for plugin in study.plugins:
         load_plugin(plugin)
-    used = choose_device(device)
     task_specs = _unique([tasks.parse(text) for text in study.tasks])
     attention_specs = _unique([attentions.parse(text) for text in study.attentions])
     encoding_specs = _unique([encodings.parse(text) for text in study.encodings])
     planned = []
     for task in task_specs:
-        settings = resolved(settings_for(study.protocol, task, study.set), used)
+        settings = resolved(settings_for(study.protocol, task, study.set), device)
         built = tasks.create(task)
         wanted = study.source or settings.source
         if study.data_dir is not None and study.source is None:

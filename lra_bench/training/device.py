@@ -39,9 +39,19 @@ def choose_compiled(settings: Settings) -> bool:
     return settings.compile is True
 
 
-def resolved(settings: Settings, device: torch.device) -> Settings:
-    """The settings with what `auto` becomes on this device."""
-    chosen = {"precision": choose_precision(settings, device), "compile": choose_compiled(settings)}
+def resolved(settings: Settings, device: str) -> Settings:
+    """The settings with what `auto` becomes on a device of this machine.
+
+    Raises InputError where there is none of that kind and precision is `auto`.
+    """
+    precision = settings.precision
+    if precision == "auto":
+        try:
+            precision = choose_precision(settings, choose_device(device))
+        except InputError as error:
+            hint = "precision=float32 or bfloat16 needs none where a study is planned"
+            raise InputError(f"{error}; {hint}") from None
+    chosen = {"precision": precision, "compile": choose_compiled(settings)}
     return settings.model_copy(update=chosen)
 
 
