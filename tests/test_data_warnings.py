@@ -60,8 +60,8 @@ def test_splits_that_lack_a_class_are_named(
 def test_a_sorted_release_is_warned_of_from_preparation_to_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """200 images, the first half of class 0: validation and test hold class 1 only."""
-    data = pathfinder_release(tmp_path / "data", 200, label=lambda number: int(number >= 100))
+    """40 images, the first half of class 0: validation and test hold class 1 only."""
+    data = pathfinder_release(tmp_path / "data", 40, label=lambda number: int(number >= 20))
     warnings = [
         f"the {split} split has no example of class 0, other splits have"
         for split in ("validation", "test")

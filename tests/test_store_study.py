@@ -261,7 +261,7 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
 
     monkeypatch.setattr(preparation, "prepare_set", prepare)
     plan = [PlannedCell(cell, None) for cell in (good, bad)]
-    jobs = open_study(Study(), plan, store, tmp_path, retry=False)
+    jobs = open_study(Study(), plan, store, tmp_path)
     assert [job.cell for job in jobs] == [good]
     (record,) = store.read()
     assert record.identity == identity_of(bad)
@@ -271,8 +271,8 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
     assert standing(store, plan) == {"failed": 1, "left": 1}
 
     monkeypatch.setattr(preparation, "prepare_set", lambda *_: prepared)
-    assert len(open_study(Study(), plan, store, tmp_path, retry=False)) == 1
-    assert len(open_study(Study(), plan, store, tmp_path, retry=True)) == 2
+    assert len(open_study(Study(), plan, store, tmp_path)) == 1
+    assert len(open_study(Study(), plan, store, tmp_path, retry="failed")) == 2
 
 
 def test_where_no_data_can_be_had_nothing_is_recorded(
@@ -283,7 +283,7 @@ def test_where_no_data_can_be_had_nothing_is_recorded(
 
     monkeypatch.setattr(preparation, "prepare_set", prepare)
     with pytest.raises(InputError, match="no network"):
-        open_study(Study(), planned(2), store, tmp_path, retry=False)
+        open_study(Study(), planned(2), store, tmp_path)
     assert list(store.read()) == []
 
 
@@ -294,7 +294,7 @@ def test_an_unreadable_record_of_the_plan_is_named_and_not_trained_over(
     store.add(failed_record(plan[0].cell, "why"))
     broken = store.path(identity_of(plan[1].cell))
     broken.write_text("{")
-    assert open_study(Study(), plan, store, tmp_path, retry=False) == []
+    assert open_study(Study(), plan, store, tmp_path) == []
     assert standing(store, plan) == {"failed": 1, "unreadable": 1}
     assert f"{broken}: not a readable record" in caplog.text
     assert "results doctor" in caplog.text

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from lra_bench.errors import InputError, nearest
 from lra_bench.runner.launchers import LAUNCHERS
 from lra_bench.runner.loggers import LOGGERS, require
 
@@ -46,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus", type=int, metavar="N", help="ray: CPU cores a cell takes")
     parser.add_argument("--gpus", type=float, metavar="X", help="ray: GPUs a cell takes, as 0.5")
     parser.add_argument(
-        "--retry", action="store_true", help="train again the cells whose record is not 'done'"
+        "--retry",
+        nargs="?",
+        const="failed",
+        metavar="data",
+        help="train again the cells whose record is not 'done', or those trained on other data",
     )
     parser.add_argument(
         "--watch", action="store_true", help="keep a report page up to date as records arrive"
@@ -70,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.runner.plan import plan
 
     require(arguments.log)
+    _settle_retry(arguments)
     study = Study.read(arguments.study, _flags(arguments))
     planned = plan(study, arguments.device)
     store = ResultsStore(arguments.output or Path("results") / Path(study.protocol).stem)
@@ -90,6 +96,16 @@ def run(arguments: argparse.Namespace) -> int:
     with _watched(store.root) if arguments.watch else nullcontext():
         outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
     return _sum_up(planned, store, bool(outcome))
+
+
+def _settle_retry(arguments: argparse.Namespace) -> None:
+    """A study file may follow `--retry`. Raises InputError where another word does."""
+    wanted = arguments.retry
+    if wanted in (None, "failed", "data"):
+        return
+    if arguments.study is not None or not wanted.endswith((".yaml", ".yml")):
+        raise InputError(f"--retry '{wanted}': {nearest(wanted, ('failed', 'data'))}")
+    arguments.study, arguments.retry = Path(wanted), "failed"
 
 
 def _watched(root: Path) -> AbstractContextManager[None]:
@@ -137,8 +153,6 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
 def settings_of(pairs: list[str]) -> dict[str, Any]:
     """`KEY=VALUE` texts as protocol values, read as YAML. Raises InputError."""
     import yaml
-
-    from lra_bench.errors import InputError
 
     values = {}
     for pair in pairs:

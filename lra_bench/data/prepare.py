@@ -60,7 +60,7 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
     """
     task = tasks.create(spec)
     dataset = task.dataset(source, request)
-    directory = cache / f"{_slug(str(spec))}-{_slug(dataset)}-{_key(task, spec, source, request)}"
+    directory = _place(cache, task, spec, source, request, dataset)
     if (directory / MANIFEST).exists():
         Manifest.read(directory)
         return directory
@@ -80,6 +80,19 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
     warnings = task.warnings(source, request)
     write(directory, task.blocks(source, with_scratch), description, warnings)
     return directory
+
+
+def find(spec: Spec, source: str, cache: Path, request: Request) -> Path | None:
+    """The directory of a set that is prepared already. Raises InputError as `prepare` does."""
+    task = tasks.create(spec)
+    directory = _place(cache, task, spec, source, request, task.dataset(source, request))
+    return directory if (directory / MANIFEST).exists() else None
+
+
+def _place(
+    cache: Path, task: Task, spec: Spec, source: str, request: Request, dataset: str
+) -> Path:
+    return cache / f"{_slug(str(spec))}-{_slug(dataset)}-{_key(task, spec, source, request)}"
 
 
 def _key(task: Task, spec: Spec, source: str, request: Request) -> str:

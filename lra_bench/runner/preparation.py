@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from lra_bench.config import Cell, Study
 from lra_bench.data.division import warnings_of
-from lra_bench.data.prepare import prepare
+from lra_bench.data.prepare import find, prepare
 from lra_bench.data.store import require_whole
 from lra_bench.data.warnings import tell
 from lra_bench.errors import InputError
@@ -29,11 +29,11 @@ class PreparedSets:
 
     def of(self, cell: Cell) -> Path | None:
         """Directory of the set that a cell is trained on; None where it could not be prepared."""
-        return self.directories.get(_key(cell))
+        return self.directories.get(key_of(cell))
 
     def problem(self, cell: Cell) -> str:
         """Why there is no set for this cell."""
-        return self.problems[_key(cell)]
+        return self.problems[key_of(cell)]
 
 
 def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSets:
@@ -45,7 +45,7 @@ def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSet
     """
     sets = PreparedSets()
     for cell in cells:
-        key = _key(cell)
+        key = key_of(cell)
         if key in sets.directories or key in sets.problems:
             continue
         try:
@@ -70,23 +70,39 @@ def prepare_set(cell: Cell, study: Study, cache: Path) -> Path:
     Raises InputError where it can't be prepared, or is not what it was when it was prepared: a
     study reads it all anyhow, and its records vouch for its fingerprint.
     """
+    directory = _prepare(cell, study, cache)
+    require_whole(directory)
+    return directory
+
+
+def prepared_already(cell: Cell, study: Study, cache: Path) -> Path | None:
+    """The set that a cell would be trained on, where it is prepared or its files are at hand.
+
+    Data are not fetched or generated for it. Raises InputError where the files are unfit.
+    """
+    if cell.source == "local":
+        return _prepare(cell, study, cache)
+    return find(cell.task, cell.source, cache, _request(cell, study))
+
+
+def _prepare(cell: Cell, study: Study, cache: Path) -> Path:
     with tqdm(desc=f"data of {cell.task}", unit="example", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total or None
             bar.update(done - bar.n)
 
-        request = Request(
-            data_dir=study.data_dir,
-            limit=cell.settings.train_examples,
-            length=cell.settings.length,
-            progress=progress,
-        )
-        directory = prepare(cell.task, cell.source, cache, request)
-    require_whole(directory)
-    return directory
+        request = replace(_request(cell, study), progress=progress)
+        return prepare(cell.task, cell.source, cache, request)
 
 
-def _key(cell: Cell) -> Key:
+def _request(cell: Cell, study: Study) -> Request:
+    return Request(
+        data_dir=study.data_dir, limit=cell.settings.train_examples, length=cell.settings.length
+    )
+
+
+def key_of(cell: Cell) -> Key:
+    """What tells the sets of a study's cells apart."""
     settings = cell.settings
     return (str(cell.task), cell.source, str(settings.train_examples), str(settings.length))

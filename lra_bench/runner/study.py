@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from lra_bench.config import Cell, Study
 from lra_bench.errors import InputError
@@ -15,11 +16,14 @@ from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import failed_record, identity_of
 from lra_bench.runner.job import Job
 from lra_bench.runner.launchers.base import Launcher
+from lra_bench.runner.other_data import trained_on_other_data
 from lra_bench.runner.plan import PlannedCell
 from lra_bench.runner.preparation import PreparedSets, prepare_all
 from lra_bench.runner.progress import StudyProgress
 
 _log = logging.getLogger(__name__)
+
+Retry = Literal["failed", "data"]
 
 
 def run_study(
@@ -28,10 +32,13 @@ def run_study(
     store: ResultsStore,
     cache: Path,
     launcher: Launcher,
-    retry: bool = False,
+    retry: Retry | None = None,
     loggers: Sequence[str] = (),
 ) -> Counter[str]:
-    """Run all valid cells without a record; with `retry` also those that did not end well.
+    """Run all valid cells without a record.
+
+    With `retry` also those that did not end well (`failed`), or those whose records are of other
+    data than the study's (`data`).
 
     `launcher` says where they run; `loggers` names those of `lra_bench.runner.loggers` that
     follow each cell.
@@ -50,15 +57,29 @@ def open_study(
     planned: list[PlannedCell],
     store: ResultsStore,
     cache: Path,
-    retry: bool,
+    retry: Retry | None = None,
     loggers: Sequence[str] = (),
 ) -> list[Job]:
-    """Write the plan, prepare the data, and return the cells that are left to train."""
+    """Write the plan, prepare the data, and return the cells that are left to train.
+
+    Records of other data than the study's are told of, and stand unless `retry` says otherwise.
+    """
     store.create()
     add_cells(store, [one.summary() for one in planned])
     cells = [one.cell for one in planned if one.valid]
-    if retry:
+    if retry == "failed":
         set_aside_failed(store, cells)
+    counts: Counter[str] = Counter()
+    for cell in trained_on_other_data(store, cells, study, cache):
+        if retry == "data":
+            store.set_aside(identity_of(cell))
+        else:
+            counts[str(cell.task)] += 1
+    for task, count in counts.items():
+        records = "1 record is" if count == 1 else f"{count} records are"
+        _log.warning(
+            "%s: %s of other data than these; --retry data trains anew on these", task, records
+        )
     left = [cell for cell in cells if not store.has(identity_of(cell))]
     sets = prepare_all(left, study, cache)
     spoilt = [cell for cell in left if sets.of(cell) is None]
