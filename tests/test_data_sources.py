@@ -31,6 +31,7 @@ from lra_bench.data.sources.tables import (
     select,
 )
 from lra_bench.errors import InputError
+from lra_bench.tasks import tasks
 from lra_bench.tasks.base import Block, Request
 
 
@@ -234,7 +235,33 @@ def test_no_pairs_file_crashes_the_parser(tmp_path_factory, content):
     ],
 )
 def test_identifiers_name_the_pairs(tmp_path, ids, name):
-    assert pairs_tsv.dataset(written(tmp_path, f"1.0\t{ids}\tb'x'\tb'y'\n")) == name
+    line = f"1.0\t{ids}\tb'x'\tb'y'\n"
+    assert pairs_tsv.dataset([written(tmp_path, 3 * line)]) == name
+
+
+def test_pairs_are_named_by_all_lines_of_all_files(tmp_path):
+    aan = "1.0\tP05-1001\tW06-3114\tb'x'\tb'y'\n"
+    other = "0.0\t17\tW06-3114\tb'x'\tb'y'\n"
+    first, second = tmp_path / "first.tsv", tmp_path / "second.tsv"
+    first.write_text(aan * 3)
+    second.write_text(aan * 2 + other)
+    assert pairs_tsv.dataset([first]) == "aan"
+    assert pairs_tsv.dataset([first, second]) == "aan-layout"
+
+
+def test_photographs_are_named_by_all_images(tmp_path):
+    def table(file: str, *formats: str) -> None:
+        images = [{"bytes": encoded(np.zeros((32, 32, 3), np.uint8), f)} for f in formats]
+        pq.write_table(pa.table({"img": images, "label": [0] * len(images)}), folder / file)
+
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    task = tasks.create(tasks.parse("image"))
+    table("train.parquet", "PNG", "PNG")
+    table("test.parquet", "PNG")
+    assert task.dataset("local", Request(data_dir=tmp_path)) == "cifar10"
+    table("test.parquet", "PNG", "JPEG")
+    assert task.dataset("local", Request(data_dir=tmp_path)) == "cifar10-jpeg"
 
 
 def test_wanted_examples_come_whole():

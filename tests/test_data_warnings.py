@@ -57,6 +57,27 @@ def test_splits_that_lack_a_class_are_named(
     assert missing_classes(labels) == warnings
 
 
+@pytest.mark.parametrize(
+    ("copied", "warnings"),
+    [(1, []), (30, ["30 of the 100 test examples are in the train split as well"])],
+)
+def test_many_test_examples_of_the_training_split_are_warned_of(
+    tmp_path: Path, copied: int, warnings: list[str]
+) -> None:
+    train = [bytes([n, n, n]) for n in range(200)]
+    test = [*train[:copied], *(bytes([n, n]) for n in range(100 - copied))]
+    blocks = [
+        Block(
+            split,
+            np.frombuffer(b"".join(texts), np.uint8),
+            np.array([len(text) for text in texts]),
+            np.arange(len(texts)) % 2,
+        )
+        for split, texts in (("train", train), ("test", test))
+    ]
+    assert write(tmp_path / "set", blocks, DESCRIPTION).warnings == warnings
+
+
 def test_a_sorted_release_is_warned_of_from_preparation_to_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +178,7 @@ def test_what_is_held_out_lacks_a_class_too(tmp_path: Path) -> None:
     labels = np.array([0] * 9 + [1])
     blocks = [
         Block("train", np.zeros(10, int), np.ones(10, int), labels),
-        Block("test", np.zeros(2, int), np.ones(2, int), np.array([0, 1])),
+        Block("test", np.ones(2, int), np.ones(2, int), np.array([0, 1])),
     ]
     directory = tmp_path / "set"
     assert write(directory, blocks, DESCRIPTION).warnings == []

@@ -59,11 +59,12 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
     Raises InputError naming what can't be read or written.
     """
     task = tasks.create(spec)
+    key = _key(task, spec, source, request)
+    if (found := _find(cache, spec, key)) is not None:
+        Manifest.read(found)
+        return found
     dataset = task.dataset(source, request)
-    directory = _place(cache, task, spec, source, request, dataset)
-    if (directory / MANIFEST).exists():
-        Manifest.read(directory)
-        return directory
+    directory = cache / f"{_slug(str(spec))}-{_slug(dataset)}-{key}"
     description = {
         "task": str(spec),
         "dataset": dataset,
@@ -84,15 +85,13 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
 
 def find(spec: Spec, source: str, cache: Path, request: Request) -> Path | None:
     """The directory of a set that is prepared already. Raises InputError as `prepare` does."""
-    task = tasks.create(spec)
-    directory = _place(cache, task, spec, source, request, task.dataset(source, request))
-    return directory if (directory / MANIFEST).exists() else None
+    return _find(cache, spec, _key(tasks.create(spec), spec, source, request))
 
 
-def _place(
-    cache: Path, task: Task, spec: Spec, source: str, request: Request, dataset: str
-) -> Path:
-    return cache / f"{_slug(str(spec))}-{_slug(dataset)}-{_key(task, spec, source, request)}"
+def _find(cache: Path, spec: Spec, key: str) -> Path | None:
+    """By its key alone: to name the data may take reading all of them."""
+    manifests = cache.glob(f"{_slug(str(spec))}-*-{key}/{MANIFEST}")
+    return next((path.parent for path in manifests), None)
 
 
 def _key(task: Task, spec: Spec, source: str, request: Request) -> str:

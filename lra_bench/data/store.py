@@ -25,7 +25,7 @@ from jaxtyping import Int, Integer, UInt
 from numpy import ndarray
 from pydantic import TypeAdapter
 
-from lra_bench.data.warnings import missing_classes
+from lra_bench.data.warnings import missing_classes, repeated
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import SPLITS, Block
 
@@ -184,12 +184,15 @@ def _write_files(
     for needed in NEEDED:
         if needed not in splits or not splits[needed].examples:
             raise InputError(f"{description['dataset']}: the source has no {needed} examples")
-    lacking = missing_classes({name: split.labels for name, split in splits.items()})
+    shown = missing_classes({name: split.labels for name, split in splits.items()})
+    sizes = description["symbols"], description["classes"]
+    arrays = {name: _read_arrays(staging, name, *sizes) for name in splits}
+    shown += repeated(arrays, description["inputs"])
     manifest = Manifest(
         format=FORMAT,
         splits=splits,
         fingerprint=fingerprint(staging, splits),
-        warnings=[*warnings, *lacking],
+        warnings=[*warnings, *shown],
         **description,
     )
     with _written_to(staging):

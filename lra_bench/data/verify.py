@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from lra_bench.data.store import Manifest, Split, fingerprint, read_splits, split_statistics
+from lra_bench.data.warnings import MOST_REPEATED, repeated_examples
+from lra_bench.tasks import tasks
 
 # A correct set fails one comparison in a thousand: of all its p-values, by Bonferroni.
 FALSE_ALARM = 1e-3
-# Share of the other splits' examples that may be in the training split of a real corpus.
-MOST_REPEATED = 0.05
 SAMPLE = 5000  # images compared
 
 
@@ -35,7 +34,7 @@ def verify(directory: Path) -> list[Check]:
     checks = [_fingerprint(directory, manifest)]
     checks += [_whole(name, split, manifest) for name, split in splits.items()]
     if all(check.passed for check in checks):
-        checks.append(_repeated(splits, manifest))
+        checks += [_size(manifest), _repeated(splits, manifest)]
         checks += _judged(list(_contents(splits, manifest)))
     return checks
 
@@ -70,31 +69,28 @@ def _whole(name: str, split: Split, manifest: Manifest) -> Check:
     return Check(f"{name}: sizes and ranges", outcome, not problems)
 
 
+def _size(manifest: Manifest) -> Check:
+    """Whether data that are called the benchmark's own are all of them."""
+    kind = tasks.get(manifest.task.partition(":")[0])
+    sizes = {name: split.examples for name, split in manifest.splits.items()}
+    examples = sizes["train"] + sizes.get("validation", 0), sizes["test"]
+    missing = kind.part_of_own_data(manifest.dataset, examples)
+    whole = "whole" if manifest.dataset in kind.own_data else "not of the benchmark's own data"
+    return Check(f"size of {manifest.dataset}", missing or whole, True)
+
+
 def _repeated(splits: dict[str, Split], manifest: Manifest) -> Check:
     """Examples of other splits that occur in the training split as well.
 
-    Real corpora have some, below a percent in the benchmark's own; generated data must have none.
+    Real corpora have some; in generated data there must be none.
     """
-    train = set(_examples(splits["train"], manifest.inputs))
-    others = [
-        example in train
-        for name, split in splits.items()
-        if name != "train"
-        for example in _examples(split, manifest.inputs)
-    ]
-    repeated, most = sum(others), 0.0 if manifest.source == "generated" else MOST_REPEATED
+    found, total = repeated_examples(splits, manifest.inputs)
+    most = 0.0 if manifest.source == "generated" else MOST_REPEATED
     return Check(
         "examples of other splits in the training split",
-        f"{repeated:,} of {len(others):,}",
-        repeated <= most * len(others),
+        f"{found:,} of {total:,}",
+        found <= most * total,
     )
-
-
-def _examples(split: Split, inputs: int) -> Iterator[bytes]:
-    from hashlib import blake2b
-
-    for start, end in pairwise(split.offsets[::inputs].tolist()):
-        yield blake2b(split.symbols[start:end].data, digest_size=16).digest()
 
 
 def _contents(splits: dict[str, Split], manifest: Manifest) -> Iterator[Check]:

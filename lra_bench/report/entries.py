@@ -17,7 +17,13 @@ from typing import Any
 
 from lra_bench.config import defaults
 from lra_bench.errors import InputError
-from lra_bench.report.facts import guessing_accuracy, own_data_size, task_order, task_title
+from lra_bench.report.facts import (
+    guessing_accuracy,
+    is_own_data,
+    part_of_own_data,
+    task_order,
+    task_title,
+)
 from lra_bench.report.statistics import Sample
 from lra_bench.report.text import plural, slug
 from lra_bench.results import plan_file
@@ -50,18 +56,12 @@ class Column:
     @property
     def partial(self) -> str:
         """How much of the benchmark's own data these are, where they are not all of them."""
-        whole = own_data_size(self.task, self.dataset) or (0, 0)
-        told = [
-            f"{n:,} of {all_:,} {what} examples"
-            for what, n, all_ in zip(("training", "test"), self.examples, whole, strict=True)
-            if n < all_
-        ]
-        return f"partial: {' and '.join(told)}" if told else ""
+        return part_of_own_data(self.task, self.dataset, self.examples)
 
     @property
     def is_lra_data(self) -> bool:
         """Whether the data are the benchmark's own, and all of them."""
-        return own_data_size(self.task, self.dataset) is not None and not self.partial
+        return is_own_data(self.task, self.dataset) and not self.partial
 
     @property
     def data_name(self) -> str:

@@ -41,10 +41,16 @@ def guessing_accuracy(task: str) -> float | None:
     return None if known is None else known.guessing
 
 
-def own_data_size(task: str, dataset: str) -> tuple[int, int] | None:
-    """Examples (training with validation, test) of the benchmark's own data, if it is of them."""
+def is_own_data(task: str, dataset: str) -> bool:
+    """Whether the benchmark calls its own data of the task so."""
     known = _known(task)
-    return None if known is None else known.own_data.get(dataset)
+    return known is not None and dataset in known.own_data
+
+
+def part_of_own_data(task: str, dataset: str, examples: tuple[int, int]) -> str:
+    """See `Task.part_of_own_data`; empty for a task that is not known."""
+    known = _known(task)
+    return "" if known is None else known.part_of_own_data(dataset, examples)
 
 
 def task_order(task: str) -> tuple[int, str]:

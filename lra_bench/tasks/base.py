@@ -124,6 +124,22 @@ class Task:
         """The sources this task has, in order of trust."""
         return [name for name in SOURCES if callable(getattr(cls, name, None))]
 
+    @classmethod
+    def part_of_own_data(cls, dataset: str, examples: tuple[int, int]) -> str:
+        """How much of the benchmark's own data set there is; empty where all, or of other data.
+
+        Args:
+            dataset: its name.
+            examples: how many there are, of training and validation together and of test.
+        """
+        whole = cls.own_data.get(dataset, (0, 0))
+        told = [
+            f"{have:,} of {all_:,} {split} examples"
+            for split, have, all_ in zip(("training", "test"), examples, whole, strict=True)
+            if have < all_
+        ]
+        return f"partial: {' and '.join(told)}" if told else ""
+
     def dataset(self, source: str, request: Request) -> str:
         """Name of the data in records and tables, such as `cifar10-jpeg`.
 

@@ -34,7 +34,7 @@ class Image(Task):
         self.difficulty = difficulty
 
     def dataset(self, source: str, request: Request) -> str:
-        """`cifar10`, `cifar10-jpeg` where the images were re-encoded, or the stand-in."""
+        """`cifar10`, `cifar10-jpeg` where any image was re-encoded, or the stand-in."""
         if source == "synthetic":
             return f"synthetic-image-{self.difficulty}"
         only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
@@ -43,12 +43,16 @@ class Image(Task):
         from lra_bench.data.sources.images import image_format
         from lra_bench.data.sources.tables import encoded_images, parquet_splits
 
-        table, _ = parquet_splits(request.data_dir, self.name, COLUMNS)
-        first = next(table.batches(), None)
-        if first is None:
-            raise InputError(f"{table.name}: no rows")
-        images = encoded_images(first.column("img"), table.name)
-        return "cifar10" if image_format(images[0]) == "png" else "cifar10-jpeg"
+        original = True
+        for table in parquet_splits(request.data_dir, self.name, COLUMNS):
+            if not table.rows:
+                raise InputError(f"{table.name}: no rows")
+            original = original and all(
+                image_format(image) == "png"
+                for batch in table.batches()
+                for image in encoded_images(batch.column("img"), table.name)
+            )
+        return "cifar10" if original else "cifar10-jpeg"
 
     def origin(self, source: str, request: Request) -> list[Path]:
         """The Parquet files."""

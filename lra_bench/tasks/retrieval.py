@@ -39,7 +39,7 @@ class Retrieval(Task):
             return "acl-ocl"
         from lra_bench.data.sources.pairs_tsv import dataset
 
-        return dataset(self.origin(source, request)[0])
+        return dataset(self.origin(source, request))
 
     def origin(self, source: str, request: Request) -> list[Path]:
         """The three TSV files of the LRA release, else the two Parquet files of ACL-OCL."""

@@ -11,7 +11,7 @@ a CSV writer puts around a field.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,9 @@ _PROBLEMS = (
 )
 
 
+_LONGEST_HEAD = 200  # bytes of a line within which its identifiers end
+
+
 def read(path: Path, split: str) -> Iterator[Block]:
     """Yield the file's pairs as blocks of a split. Raises InputError naming file and line."""
     literals = _UNKNOWN
@@ -52,16 +55,27 @@ def read(path: Path, split: str) -> Iterator[Block]:
         yield Block(split, symbols[:used].copy(), lengths[: 2 * pairs], labels[:pairs], place)
 
 
-def dataset(path: Path) -> str:
-    """`aan`, `imdb-same-film` or `aan-layout`, by the form of the first line's identifiers."""
-    _, text = next(whole_lines(path, chunk_bytes=1 << 16), (1, np.zeros(0, np.uint8)))
-    fields = text.tobytes().split(b"\n")[0].split(b"\t")
-    ids = [field.decode("ascii", "replace") for field in fields[1:3]]
-    if len(ids) == 2 and all(re.fullmatch(r"tt\d+_\d+", one) for one in ids):
-        return "imdb-same-film"
-    if len(ids) == 2 and all(re.fullmatch(r"[A-Z]\d\d-\d{4,5}", one) for one in ids):
-        return "aan"
-    return "aan-layout"
+_IDENTIFIERS = {
+    "aan": re.compile(rb"[A-Z]\d\d-\d{4,5}"),
+    "imdb-same-film": re.compile(rb"tt\d+_\d+"),
+}
+
+
+def dataset(paths: Sequence[Path]) -> str:
+    """`aan`, `imdb-same-film` or `aan-layout`, by the form of all lines' identifiers."""
+    names = set(_IDENTIFIERS)
+    for path in paths:
+        for _, text in whole_lines(path):
+            for line in text.tobytes().splitlines():
+                ids = line[:_LONGEST_HEAD].split(b"\t")[1:3]
+                names -= {name for name in names if not _all_match(_IDENTIFIERS[name], ids)}
+                if line and not names:
+                    return "aan-layout"
+    return names.pop() if len(names) == 1 else "aan-layout"
+
+
+def _all_match(form: re.Pattern[bytes], ids: Sequence[bytes]) -> bool:
+    return all(form.fullmatch(one) for one in ids)
 
 
 @njit(cache=True)
