@@ -21,6 +21,7 @@ from PIL import Image
 
 from lra_bench.data.sources import acl_ocl, hub, lines, listops_tsv, pairs_tsv, pathfinder_release
 from lra_bench.data.sources.images import decode, grey, image_format
+from lra_bench.data.sources.layout import split_files
 from lra_bench.data.sources.stream import first_examples
 from lra_bench.data.sources.tables import (
     Part,
@@ -74,6 +75,10 @@ def test_chunks_of_lines_are_the_file(tmp_path_factory, text, chunk, header, mar
 
 
 # ListOps TSV
+
+
+def place(index: int) -> str:
+    return f"file, row {index}"
 
 
 def as_bytes(content: str | bytes) -> bytes:
@@ -378,21 +383,25 @@ def test_rows_are_selected_across_batches_and_files(tmp_path):
     parts = [Part("train", 0, 4500, 100), Part("validation", 4500, 5000, 500)]
     found: dict[str, list[int]] = {"train": [], "validation": []}
     for split, rows, batch in select(source, parts):
-        assert batch.column("label").to_pylist() == rows.tolist()
-        symbols, lengths = ragged_bytes(batch.column("text"), "here")
+        numbers = rows.numbers.tolist()
+        assert batch.column("label").to_pylist() == numbers
+        symbols, lengths = ragged_bytes(batch.column("text"), rows.place)
         assert symbols.tobytes() == "".join(batch.column("text").to_pylist()).encode()
         assert lengths.sum() == len(symbols)
-        found[split] += rows.tolist()
+        found[split] += numbers
+        last = len(rows) - 1
+        file, row = ("b", numbers[last] - 3000) if numbers[last] >= 3000 else ("a", numbers[last])
+        assert rows.place(last) == f"{tmp_path / file}.parquet, row {row}"
     assert found["train"] == parts[0].chosen().tolist()
     assert found["validation"] == list(range(4500, 5000))
 
 
 def test_bytes_of_a_column_are_utf8_and_survive_slicing():
     column = pa.array(["", "é", "abc", "日本"]).slice(1, 3)
-    symbols, lengths = ragged_bytes(column, "here")
+    symbols, lengths = ragged_bytes(column, place)
     assert symbols.tobytes() == "éabc日本".encode()
     assert lengths.tolist() == [2, 3, 6]
-    assert ragged_bytes(pa.array(["", ""]), "here")[1].tolist() == [0, 0]
+    assert ragged_bytes(pa.array(["", ""]), place)[1].tolist() == [0, 0]
 
 
 def test_unfit_tables_are_named(tmp_path):
@@ -403,23 +412,124 @@ def test_unfit_tables_are_named(tmp_path):
     pq.write_table(pa.table({"words": ["a"]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match=r"other\.parquet: no column text; it has words"):
         parquet([tmp_path / "other.parquet"], ("text",))
-    with pytest.raises(InputError, match="1 empty cells"):
-        ragged_bytes(pa.array(["a", None]), "file, rows 0–1")
-    with pytest.raises(InputError, match="text was expected"):
-        ragged_bytes(pa.array([1, 2]), "file, rows 0–1")
-    with pytest.raises(InputError, match="label -1 is outside 0 … 1"):
-        class_labels(pa.array([0, -1]), 2, "file, rows 0–1")
-    with pytest.raises(InputError, match="labels must be whole numbers"):
-        class_labels(pa.array([0.5]), 2, "file, rows 0–1")
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "empty.parquet")
+    with pytest.raises(InputError, match=r"empty\.parquet: no rows in it"):
+        parquet([tmp_path / "empty.parquet"], ("text",))
+
+
+@pytest.mark.parametrize(
+    ("column", "problem"),
+    [
+        (["a", None], "file, row 1: no text; leave the row out, or give it one"),
+        ([None, "a"], "file, row 0: no text"),
+        ([1, 2], "file, row 0: text was expected, not int64"),
+        ([["a"], ["b"]], "file, row 0: text was expected, not list<"),
+    ],
+)
+def test_a_row_without_text_is_named(column, problem):
+    with pytest.raises(InputError, match=problem):
+        ragged_bytes(pa.array(column), place)
+
+
+@pytest.mark.parametrize(
+    ("column", "problem"),
+    [
+        ([0, 1, None], "file, row 2: no label; leave the row out, or give it one"),
+        ([1.0, None], "file, row 1: no label"),
+        ([0.0, 1.0], r"file, row 0: label 0\.0; the column must be of whole numbers .*not double"),
+        (["pos", "neg"], "file, row 0: label 'pos'; the column must be of whole .*not string"),
+        ([True], "file, row 0: label True; the column must be of whole numbers .*not bool"),
+        ([0, -1], "file, row 1: label -1 is outside 0 … 1"),
+        ([0, 1, 2], "file, row 2: label 2 is outside 0 … 1"),
+    ],
+)
+def test_an_unfit_label_is_named_with_its_row(column, problem):
+    with pytest.raises(InputError, match=problem):
+        class_labels(pa.array(column), 2, place)
 
 
 def test_unfit_image_columns_are_named():
     good = pa.array([{"bytes": b"x", "path": None}])
-    assert encoded_images(good, "here") == [b"x"]
-    with pytest.raises(InputError, match="here: images must be structs"):
-        encoded_images(pa.array([b"x"]), "here")
-    with pytest.raises(InputError, match="here: an image without bytes"):
-        encoded_images(pa.array([{"bytes": None, "path": "a.png"}, {"bytes": b"x"}]), "here")
+    assert encoded_images(good, place) == [b"x"]
+    with pytest.raises(InputError, match="row 0: images must be structs"):
+        encoded_images(pa.array([b"x"]), place)
+    with pytest.raises(InputError, match="row 0: an image's 'bytes' must be binary, not string"):
+        encoded_images(pa.array([{"bytes": "x"}]), place)
+    for missing in ({"bytes": None, "path": "a.png"}, None):
+        with pytest.raises(InputError, match="row 1: no image bytes"):
+            encoded_images(pa.array([{"bytes": b"x"}, missing]), place)
+
+
+def named(directory: Path, *names: str) -> Path:
+    """Empty files of these names in the folder of IMDb."""
+    (directory / "imdb").mkdir()
+    for name in names:
+        (directory / "imdb" / name).touch()
+    return directory
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        ["train.parquet"],
+        [f"train-{n:05}-of-00003.parquet" for n in range(3)],
+        ["train-00000-of-00001-b42a775f407cee45.parquet"],
+        [f"train-0000{n}-of-00002-{h}.parquet" for n, h in enumerate(("9fe1", "0ab2"))],
+    ],
+)
+def test_a_whole_table_is_found(tmp_path, train):
+    found = split_files(named(tmp_path, "test.parquet", *train), "text")
+    assert [[path.name for path in table] for table in found] == [train, ["test.parquet"]]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        ["NAME.parquet", "NAME-00000-of-00002.parquet"],
+        ["NAME.parquet", "NAME-00000-of-00002.parquet", "NAME-00001-of-00002.parquet"],
+        ["NAME-00000-of-00002.parquet"],
+        ["NAME-00001-of-00002.parquet"],
+        ["NAME-00000-of-00002.parquet", "NAME-00001-of-00003.parquet"],
+        ["NAME-00000-of-00001.parquet", "NAME-00000-of-00001-b42a775f.parquet"],
+        ["NAME.parquet", "NAME (1).parquet"],
+        ["NAME_old.parquet"],
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_table_that_is_not_whole_or_doubled_is_named(tmp_path, spoilt, split):
+    other = "test.parquet" if split == "train" else "train.parquet"
+    names = sorted(name.replace("NAME", split) for name in spoilt)
+    with pytest.raises(InputError) as caught:
+        split_files(named(tmp_path, other, *names), "text")
+    assert str(caught.value).startswith(f"{tmp_path / 'imdb'}: {', '.join(names)} ")
+    assert f"expected {split}.parquet alone, or alone all shards" in str(caught.value)
+
+
+def test_a_data_directory_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "train.parquet").touch()
+    for name, problem in (("train.parquet", "is a file; give the directory"), ("gone", "does not")):
+        with pytest.raises(InputError, match=f"{name}' {problem}"):
+            split_files(tmp_path / name, "text")
+
+
+@pytest.mark.parametrize("columns", [{"corpus_paper_id": ["a"]}, {"full_text": ["short"]}])
+def test_papers_of_another_kind_are_bad_input(tmp_path, columns):
+    papers = {"corpus_paper_id": [1], "full_text": ["x" * acl_ocl.SHORTEST], **columns}
+    (tmp_path / "acl-ocl").mkdir()
+    pq.write_table(pa.table(papers), tmp_path / "acl-ocl" / acl_ocl.PAPERS)
+    citations = pa.table({"citingpaperid": [1], "citedpaperid": [2]})
+    pq.write_table(citations, tmp_path / "acl-ocl" / acl_ocl.CITATIONS)
+    with pytest.raises(InputError, match=r"whole numbers|no paper with a text"):
+        acl_pairs(tmp_path, Request())
+
+
+def test_a_hub_split_without_rows_is_bad_input(monkeypatch):
+    import datasets
+
+    empty = datasets.Dataset.from_dict({"text": [], "label": []})
+    monkeypatch.setattr("datasets.load_dataset", lambda *_args, **_kwargs: empty)
+    with pytest.raises(InputError, match=r"stanfordnlp/imdb \(test\): no rows"):
+        hub.table("text", "stanfordnlp/imdb", "test", ("text", "label"))
 
 
 def test_a_damaged_table_is_named(tmp_path):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lra_bench.errors import InputError
 from lra_bench.tasks.base import Block, Request, Task, only_synthetic
 
 if TYPE_CHECKING:
@@ -45,21 +44,21 @@ class Image(Task):
 
         original = True
         for table in parquet_splits(request.data_dir, self.name, COLUMNS):
-            if not table.rows:
-                raise InputError(f"{table.name}: no rows")
             original = original and all(
                 image_format(image) == "png"
                 for batch in table.batches()
-                for image in encoded_images(batch.column("img"), table.name)
+                for image in encoded_images(batch.column("img"), table.place)
             )
         return "cifar10" if original else "cifar10-jpeg"
 
     def origin(self, source: str, request: Request) -> list[Path]:
         """The Parquet files."""
-        from lra_bench.data.sources.layout import files
+        from lra_bench.data.sources.layout import split_files
 
-        names = ["train*.parquet", "test*.parquet"]
-        return files(request.data_dir, self.name, names) if source == "local" else []
+        if source != "local":
+            return []
+        train, test = split_files(request.data_dir, self.name)
+        return train + test
 
     def local(self, request: Request) -> Iterator[Block]:
         """Read Parquet files with the columns of the hub's `uoft-cs/cifar10`."""
@@ -100,11 +99,10 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]
     done, total = 0, sum(one.wanted for _, parts in wanted for one in parts)
     for table, parts in wanted:
         for split, rows, batch in select(table, parts):
-            where = f"{table.name}, rows {rows[0]}–{rows[-1]}"
-            encoded = encoded_images(batch.column("img"), where)
-            named = zip((f"{table.name}, row {row}" for row in rows), encoded, strict=True)
+            encoded = encoded_images(batch.column("img"), rows.place)
+            named = zip(map(rows.place, range(len(rows))), encoded, strict=True)
             pixels = decode(named, SIZE).ravel()
-            labels = class_labels(batch.column("label"), 10, where)
-            yield Block(split, pixels, np.full(len(labels), SIZE * SIZE), labels)
+            labels = class_labels(batch.column("label"), 10, rows.place)
+            yield Block(split, pixels, np.full(len(labels), SIZE * SIZE), labels, rows.place)
             done += len(rows)
             request.progress(done, total)

@@ -45,10 +45,12 @@ class Text(Task):
 
     def origin(self, source: str, request: Request) -> list[Path]:
         """The Parquet files."""
-        from lra_bench.data.sources.layout import files
+        from lra_bench.data.sources.layout import split_files
 
-        names = ["train*.parquet", "test*.parquet"]
-        return files(request.data_dir, self.name, names) if source == "local" else []
+        if source != "local":
+            return []
+        train, test = split_files(request.data_dir, self.name)
+        return train + test
 
     def local(self, request: Request) -> Iterator[Block]:
         """Read Parquet files with the columns of the hub's `stanfordnlp/imdb`."""
@@ -83,8 +85,8 @@ def _reviews(train: Table, test: Table, request: Request) -> Iterator[Block]:
     for split, table in (("train", train), ("test", test)):
         part = Part(split, 0, table.rows, request.cap(split, table.rows))
         for _, rows, batch in select(table, [part]):
-            where = f"{table.name}, rows {rows[0]}–{rows[-1]}"
-            symbols, lengths = ragged_bytes(batch.column("text"), where)
-            yield Block(split, symbols, lengths, class_labels(batch.column("label"), 2, where))
+            symbols, lengths = ragged_bytes(batch.column("text"), rows.place)
+            labels = class_labels(batch.column("label"), 2, rows.place)
+            yield Block(split, symbols, lengths, labels, rows.place)
             done += len(rows)
             request.progress(done, total)

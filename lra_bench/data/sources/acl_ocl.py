@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 from numpy import ndarray
 
-from lra_bench.data.sources.tables import Part, Table, ragged_bytes, select
+from lra_bench.data.sources.tables import Part, Rows, Table, ragged_bytes, select, whole_numbers
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import SPLITS, Block, Request
 
@@ -75,15 +75,21 @@ def blocks(papers: Table, citations: Table, length: int, request: Request) -> It
 def _read_papers(table: Table, longest: int, request: Request) -> Corpus:
     ids, symbols, lengths = [], [], []
     for _, rows, batch in select(table, [Part("papers", 0, table.rows, table.rows)]):
-        batch = batch.filter(batch.column("full_text").is_valid())
-        where = f"{table.name}, rows {rows[0]}–{rows[-1]}"
-        text, sizes = ragged_bytes(batch.column("full_text"), where)
+        valid = batch.column("full_text").is_valid()
+        batch = batch.filter(valid)
+        rows = Rows(table, rows.numbers[valid.to_numpy(zero_copy_only=False)])
+        if not len(rows):
+            continue
+        text, sizes = ragged_bytes(batch.column("full_text"), rows.place)
         starts = np.cumsum(sizes) - sizes
         kept = np.where(sizes < SHORTEST, 0, np.minimum(sizes, longest))
         symbols += [text[a : a + n].copy() for a, n in zip(starts, kept, strict=True) if n]
         lengths.append(kept[kept > 0])
-        ids.append(batch.column("corpus_paper_id").to_numpy(zero_copy_only=False)[kept > 0])
+        papers = whole_numbers(batch.column("corpus_paper_id"), rows.place, "corpus_paper_id")
+        ids.append(papers[kept > 0])
         request.progress(0, table.rows)
+    if not symbols:
+        raise InputError(f"{table.pieces[0][0]}: no paper with a text of {SHORTEST} bytes or more")
     found, first = np.unique(np.concatenate(ids), return_index=True)
     sizes = np.concatenate(lengths)[first]
     offsets = np.concatenate([[0], np.cumsum(sizes)])
@@ -93,10 +99,9 @@ def _read_papers(table: Table, longest: int, request: Request) -> Corpus:
 def _read_citations(table: Table, ids: Int[ndarray, " papers"]) -> Pairs:
     """Citations between papers that have a text, by their numbers, each once."""
     parts = [np.zeros((0, 2), np.int64)]
-    for _, _, batch in select(table, [Part("citations", 0, table.rows, table.rows)]):
-        pair = np.stack(
-            [batch.column(name).to_numpy(zero_copy_only=False) for name in CITATION_COLUMNS], axis=1
-        ).astype(np.int64)
+    for _, rows, batch in select(table, [Part("citations", 0, table.rows, table.rows)]):
+        columns = (whole_numbers(batch.column(name), rows.place, name) for name in CITATION_COLUMNS)
+        pair = np.stack(list(columns), axis=1).astype(np.int64)
         number = np.searchsorted(ids, pair).clip(max=len(ids) - 1)
         known = (ids[number] == pair).all(axis=1) & (pair[:, 0] != pair[:, 1])
         parts.append(number[known])

@@ -53,4 +53,4 @@ def table(
         for rows in arrow.iter(BATCH_ROWS):
             yield from rows.combine_chunks().to_batches()
 
-    return Table(f"{repository} ({data_file or split})", loaded.num_rows, batches)
+    return Table([(f"{repository} ({data_file or split})", loaded.num_rows)], batches)

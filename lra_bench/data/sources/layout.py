@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,18 +14,44 @@ def files(data_dir: Path | None, task: str, names: Sequence[str]) -> list[Path]:
 
     Args:
         data_dir: what the user gave.
-        names: file names or glob patterns; a pattern's matches come in the order of their names.
+        names: their names.
 
     Raises InputError saying what is missing and where to get it.
     """
     directory = folder(data_dir, task, names[0])
-    found = []
     for name in names:
-        matches = sorted(directory.glob(name))
-        if not matches:
+        if not (directory / name).exists():
             raise InputError(f"{directory / name} is missing; {WHERE[task]}")
-        found += matches
-    return found
+    return [directory / name for name in names]
+
+
+def split_files(data_dir: Path | None, task: str) -> tuple[list[Path], list[Path]]:
+    """The training and the test table's Parquet files, in the first folder with a training table.
+
+    A table is `SPLIT.parquet`, or all the shards `SPLIT-00000-of-0000N.parquet` of the hub (a hash
+    may follow). Raises InputError where one is missing, or there are others beside them.
+    """
+    directory = folder(data_dir, task, "train*.parquet")
+    return _table(directory, "train", task), _table(directory, "test", task)
+
+
+def _table(directory: Path, split: str, task: str) -> list[Path]:
+    found = sorted(directory.glob(f"{split}*.parquet"))
+    if not found:
+        raise InputError(f"{directory / split}*.parquet is missing; {WHERE[task]}")
+    names = [path.name for path in found]
+    shards = [re.fullmatch(rf"{split}-(\d{{5}})-of-(\d{{5}})(-\w+)?\.parquet", n) for n in names]
+    numbers = [(int(shard[1]), int(shard[2])) for shard in shards if shard]
+    total = numbers[0][1] if numbers else 0
+    if names == [f"{split}.parquet"] or (
+        len(numbers) == len(names) and numbers == [(number, total) for number in range(total)]
+    ):
+        return found
+    raise InputError(
+        f"{directory}: {', '.join(names[:4])}{', …' if len(names) > 4 else ''} "
+        f"{'is' if len(names) == 1 else 'are'} not one whole table; expected {split}.parquet "
+        f"alone, or alone all shards {split}-00000-of-0000N.parquet"
+    )
 
 
 def folder(data_dir: Path | None, task: str, marker: str) -> Path:
@@ -32,7 +59,10 @@ def folder(data_dir: Path | None, task: str, marker: str) -> Path:
     if data_dir is None:
         raise InputError(f"task '{task}': source 'local' needs --data-dir DIRECTORY")
     if not data_dir.is_dir():
-        raise InputError(f"data directory '{data_dir}' does not exist")
+        problem = (
+            "is a file; give the directory it is in" if data_dir.exists() else "does not exist"
+        )
+        raise InputError(f"data directory '{data_dir}' {problem}")
     found = find(data_dir, task, marker)
     if found is None:
         raise InputError(

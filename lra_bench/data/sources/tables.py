@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, Integer, UInt8
 from numpy import ndarray
 
-from lra_bench.data.sources.layout import files
+from lra_bench.data.sources.layout import split_files
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,14 +25,47 @@ class Table:
     """A table of known size, read in batches.
 
     Attributes:
-        name: what messages call it.
-        rows: number of rows.
+        pieces: what messages call each of its files, in order, and their numbers of rows.
         batches: starts reading; yields `pyarrow.RecordBatch`es in row order.
+
+    Raises InputError when a piece has no rows.
     """
 
-    name: str
-    rows: int
+    pieces: Sequence[tuple[str, int]]
     batches: Callable[[], Iterator[Any]]
+
+    def __post_init__(self) -> None:
+        for name, rows in self.pieces:
+            if not rows:
+                raise InputError(f"{name}: no rows in it; get this file of the release again")
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(rows for _, rows in self.pieces)
+
+    def place(self, row: int) -> str:
+        """File and row, counted from 0 in that file, as messages name them."""
+        for name, rows in self.pieces:
+            if row < rows:
+                return f"{name}, row {row}"
+            row -= rows
+        raise IndexError(row)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows chosen of a table, by number, ascending."""
+
+    table: Table
+    numbers: Int[ndarray, " rows"]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def place(self, index: int) -> str:
+        """Where the chosen row of this index was read (`Block.place`)."""
+        return self.table.place(int(self.numbers[index]))
 
 
 @dataclass(frozen=True)
@@ -78,48 +111,53 @@ def parquet(files: Sequence[Path], columns: Sequence[str]) -> Table:
             except (OSError, pa.ArrowException) as error:
                 raise InputError(f"{path}: damaged ({error})") from None
 
-    rows = sum(opened(path).metadata.num_rows for path in files)
-    name = str(files[0]) if len(files) == 1 else f"{files[0].parent} ({len(files)} files)"
-    return Table(name, rows, batches)
+    return Table([(str(path), opened(path).metadata.num_rows) for path in files], batches)
 
 
 def parquet_splits(data_dir: Path | None, task: str, columns: Sequence[str]) -> tuple[Table, Table]:
     """The training and the test table of a task in a data directory."""
-    train = parquet(files(data_dir, task, ["train*.parquet"]), columns)
-    return train, parquet(files(data_dir, task, ["test*.parquet"]), columns)
+    train, test = split_files(data_dir, task)
+    return parquet(train, columns), parquet(test, columns)
 
 
-def select(
-    table: Table, parts: Sequence[Part]
-) -> Iterator[tuple[str, Int[ndarray, " rows"], pa.RecordBatch]]:
-    """Stream the chosen rows as (split, row numbers in the table, batch)."""
+def select(table: Table, parts: Sequence[Part]) -> Iterator[tuple[str, Rows, pa.RecordBatch]]:
+    """Stream the chosen rows as (split, which they are, batch)."""
     import pyarrow as pa
 
     first = 0
     for batch in table.batches():
         for part in parts:
-            rows = part.chosen()
-            low, high = np.searchsorted(rows, (first, first + batch.num_rows))
+            numbers = part.chosen()
+            low, high = np.searchsorted(numbers, (first, first + batch.num_rows))
             if low == high:
                 continue
-            within = rows[low:high] - first
+            within = numbers[low:high] - first
             whole = len(within) == batch.num_rows
-            yield part.split, rows[low:high], batch if whole else batch.take(pa.array(within))
+            yield (
+                part.split,
+                Rows(table, numbers[low:high]),
+                batch if whole else batch.take(pa.array(within)),
+            )
         first += batch.num_rows
 
 
 def ragged_bytes(
-    column: pa.Array, where: str
+    column: pa.Array, place: Callable[[int], str]
 ) -> tuple[UInt8[ndarray, " total"], Int[ndarray, " rows"]]:
-    """A text or binary column as its bytes end to end and the length of each row, uncopied."""
+    """A text or binary column as its bytes end to end and the length of each row, uncopied.
+
+    Args:
+        place: tells where a row of the column was read.
+
+    Raises InputError on a row without text, and on a column of another type.
+    """
     import pyarrow as pa
 
-    if column.null_count:
-        raise InputError(f"{where}: {column.null_count} empty cells where text was expected")
+    _require_no_null(column, place, "text")
     try:
         binary = column.cast(pa.large_binary())
-    except pa.ArrowException as error:
-        raise InputError(f"{where}: text was expected ({error})") from None
+    except pa.ArrowException:
+        raise InputError(f"{place(0)}: text was expected, not {column.type}") from None
     _, offset_buffer, data_buffer = binary.buffers()
     offsets = np.frombuffer(offset_buffer, np.int64)[binary.offset :][: len(binary) + 1]
     if data_buffer is None:
@@ -128,27 +166,52 @@ def ragged_bytes(
     return data, np.diff(offsets)
 
 
-def encoded_images(column: pa.Array, where: str) -> list[bytes]:
+def encoded_images(column: pa.Array, place: Callable[[int], str]) -> list[bytes]:
     """An image column of the hub: structs with the encoded bytes of each image."""
     import pyarrow as pa
 
-    if not pa.types.is_struct(column.type) or column.type.get_field_index("bytes") < 0:
-        raise InputError(f"{where}: images must be structs with 'bytes', not {column.type}")
-    encoded: list[bytes] = column.field("bytes").to_pylist()
-    if None in encoded:
-        raise InputError(f"{where}: an image without bytes (only a path is given)")
-    return encoded
+    kind = column.type
+    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        raise InputError(f"{place(0)}: images must be structs with 'bytes', not {kind}")
+    encoded = column.flatten()[kind.get_field_index("bytes")]
+    _require_no_null(encoded, place, "image bytes (only a path, if any)")
+    if not (pa.types.is_binary(encoded.type) or pa.types.is_large_binary(encoded.type)):
+        raise InputError(f"{place(0)}: an image's 'bytes' must be binary, not {encoded.type}")
+    images: list[bytes] = encoded.to_pylist()
+    return images
 
 
-def class_labels(column: pa.Array, classes: int, where: str) -> Integer[ndarray, " rows"]:
+def whole_numbers(
+    column: pa.Array, place: Callable[[int], str], what: str
+) -> Int[ndarray, " rows"]:
+    """A column of integers. Raises InputError on a row without one, and on another type."""
+    import pyarrow as pa
+
+    _require_no_null(column, place, what)
+    if not pa.types.is_integer(column.type):
+        raise InputError(
+            f"{place(0)}: {what} {column[0].as_py()!r}; the column must be of whole numbers "
+            f"(such as int64), not {column.type}"
+        )
+    numbers: ndarray = column.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def class_labels(
+    column: pa.Array, classes: int, place: Callable[[int], str]
+) -> Integer[ndarray, " rows"]:
     """A column of class numbers. Raises InputError on one outside 0 … classes − 1."""
-    values = column.to_numpy(zero_copy_only=False)
-    if not np.issubdtype(values.dtype, np.integer):
-        raise InputError(f"{where}: labels must be whole numbers, not {column.type}")
+    values = whole_numbers(column, place, "label")
     wrong = np.flatnonzero((values < 0) | (values >= classes))
     if len(wrong):
         raise InputError(
-            f"{where}: label {values[wrong[0]]} is outside 0 … {classes - 1}; "
+            f"{place(int(wrong[0]))}: label {values[wrong[0]]} is outside 0 … {classes - 1}; "
             "is this the labelled split?"
         )
     return values
+
+
+def _require_no_null(column: pa.Array, place: Callable[[int], str], what: str) -> None:
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise InputError(f"{place(row)}: no {what}; leave the row out, or give it one")
