@@ -610,6 +610,21 @@ def test_a_malformed_list_of_images_is_named(tmp_path, line, problem):
         pathfinder_release.listing([metadata])
 
 
+@pytest.mark.parametrize(
+    ("second", "problem"),
+    [
+        ("", r"1\.npy: no images in it; get this file"),
+        ("\n\n", r"1\.npy: no images in it; get this file"),
+        ("imgs/0 sample_1.png 1 1\n", r"1\.npy:1: imgs/0/sample_1\.png is listed a second time"),
+    ],
+)
+def test_a_list_without_images_or_with_known_ones_is_named(tmp_path, second, problem):
+    first = release(tmp_path, "imgs/0 sample_0.png 0 1\nimgs/0 sample_1.png 1 1\n")
+    (first.parent / "1.npy").write_text(second)
+    with pytest.raises(InputError, match=problem):
+        pathfinder_release.listing([first, first.parent / "1.npy"])
+
+
 def test_a_list_that_is_no_text_is_named(tmp_path):
     metadata = release(tmp_path, "")
     metadata.write_bytes(b"\x93NUMPY\x01\x00")

@@ -30,10 +30,13 @@ class Listed:
 
 
 def listing(metadata: Sequence[Path]) -> list[Listed]:
-    """Read the list of images. Raises InputError naming file and line of a malformed one."""
-    found = []
+    """Read the list of images.
+
+    Raises InputError naming a file without images, and the line of a malformed or repeated one.
+    """
+    found: dict[Path, Listed] = {}
     for file in metadata:
-        root = file.parents[1]
+        root, before = file.parents[1], len(found)
         try:
             lines = file.read_text(encoding="ascii").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -50,9 +53,13 @@ def listing(metadata: Sequence[Path]) -> list[Listed]:
             if named.startswith("/") or ".." in named.split("/"):
                 raise InputError(f"{file}:{number}: '{named}' leads out of {root}")
             path = Path(f"{root}/{named}")
+            if path in found:
+                raise InputError(f"{file}:{number}: {named} is listed a second time")
             if not (path.name == KNOWN_EMPTY.name and path.parts[-5:] == KNOWN_EMPTY.parts):
-                found.append(Listed(path, int(words[3])))
-    return found
+                found[path] = Listed(path, int(words[3]))
+        if len(found) == before:
+            raise InputError(f"{file}: no images in it; get this file of the release again")
+    return list(found.values())
 
 
 def read(wanted: dict[str, list[Listed]], size: int, request: Request) -> Iterator[Block]:
