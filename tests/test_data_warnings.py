@@ -36,18 +36,18 @@ QUICK = ["steps=2", "evaluate_every=2", "layers=1", "dim=8", "qkv=8", "mlp=8", "
         ({"train": [3, 0], "test": [1, 0]}, []),  # a class that no split has
         (
             {"train": [3, 1], "validation": [0, 2], "test": [1, 1]},
-            ["the validation split has no example of class 0, other splits have"],
+            ["the validation split has no example of class 0, which another split has"],
         ),
         (
             {"train": [1, 0, 0], "test": [0, 2, 2]},
             [
-                "the train split has no example of 2 classes (1, 2), other splits have",
-                "the test split has no example of class 0, other splits have",
+                "the train split has no example of 2 classes (1, 2), which another split has",
+                "the test split has no example of class 0, which another split has",
             ],
         ),
         (
-            {"train": [1] * 9, "test": [0] * 8 + [1]},
-            ["the test split has no example of 8 classes (0, 1, 2, 3, 4, …), other splits have"],
+            {"a": [1] * 9, "b": [0] * 8 + [1]},
+            ["the b split has no example of 8 classes (0, 1, 2, 3, 4, …), which another split has"],
         ),
     ],
 )
@@ -84,7 +84,7 @@ def test_a_sorted_release_is_warned_of_from_preparation_to_report(
     """40 images, the first half of class 0: validation and test hold class 1 only."""
     data = pathfinder_release(tmp_path / "data", 40, label=lambda number: int(number >= 20))
     warnings = [
-        f"the {split} split has no example of class 0, other splits have"
+        f"the {split} split has no example of class 0, which another split has"
         for split in ("validation", "test")
     ]
     lines = "".join(f"lra-bench: warning: pathfinder: {warning}\n" for warning in warnings)
@@ -183,7 +183,7 @@ def test_what_is_held_out_lacks_a_class_too(tmp_path: Path) -> None:
     directory = tmp_path / "set"
     assert write(directory, blocks, DESCRIPTION).warnings == []
     (warning,) = warnings_of(directory, tasks.create(tasks.parse("text")), Settings(length=4))
-    assert warning == "the validation split has no example of class 1, other splits have"
+    assert warning == "the validation split has no example of class 1, which another split has"
 
 
 def test_a_warning_of_a_column_is_shown_once_beside_records_that_tell_none(tmp_path: Path) -> None:

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lra_bench.cli import main
 from lra_bench.data.batches import DeviceSplit
-from lra_bench.data.store import read_split
+from lra_bench.data.describe import picture, text
+from lra_bench.data.store import read_split, write
 from lra_bench.profiling.tokens import full_rows
 from lra_bench.results.store import ResultsStore
 from lra_bench.tasks import tasks
+from lra_bench.tasks.base import Block
+from tests.small import DESCRIPTION
 
 PLUGIN = '''
 """Which symbol comes first?"""
@@ -68,6 +72,21 @@ def test_a_task_of_a_thousand_symbols_and_classes_is_trained_as_it_is(
     assert main(["data", "verify", "first", *flags, "--limit", "1000", "--length", "8"]) == 0
     rows = full_rows(tasks.create(tasks.parse("first")), 64, 8, torch.device("cpu"))
     assert rows.train.gather(np.arange(64)).tokens.max() > 256
+
+
+def test_many_classes_and_levels_fit_a_line_and_a_picture(tmp_path: Path) -> None:
+    """Levels 0 … 4,095 are drawn from black to white, of the first 20 of 300 classes."""
+    levels = np.stack([np.zeros(300, int), np.full(300, 4095)], axis=1).ravel()
+    both = [Block(s, levels, np.full(300, 2), np.arange(300)) for s in ("train", "test")]
+    sizes = {"symbols": 4096, "classes": 300, "grid": [1, 2]}
+    write(tmp_path / "set", both, DESCRIPTION | sizes)
+    assert text(tmp_path / "set", 1).count("  0.33% to 0.33%\n") == 2
+    picture(tmp_path / "set", tmp_path / "it.png", columns=1, rows_a_class=1)
+    with Image.open(tmp_path / "it.png") as image:
+        scale, rows = 128, 20
+        assert image.size == (4 * scale, 3 * rows * scale)
+        shown = np.asarray(image)[scale // 2 :: scale, scale // 2 :: scale]
+    assert shown[1].tolist() == [0, 0, 255, 0]
 
 
 @pytest.mark.parametrize(("shift", "label"), [(1, 1000), (-1, -1)])

@@ -16,6 +16,7 @@ from lra_bench.tasks import tasks
 
 QUANTILES = (0.05, 0.5, 0.95)
 SHOWN = 300  # characters of a sample
+NAMED_CLASSES = 20  # classes that are told, and drawn, one by one
 
 
 def facts(directory: Path) -> dict[str, Any]:
@@ -48,15 +49,23 @@ def text(directory: Path, samples: int) -> str:
     ]
     for name, split in told["splits"].items():
         low, middle, high = split["length_quantiles"].values()
-        balance = " ".join(f"{count / split['examples']:.1%}" for count in split["labels"])
         lines.append(
             f"  {name:<11}{split['examples']:>9,}{split['shortest']:>9,}{low:>7,}{middle:>7,}"
-            f"{split['mean']:>9,.1f}{high:>7,}{split['longest']:>8,}{split['cut']:>7,}  {balance}"
+            f"{split['mean']:>9,.1f}{high:>7,}{split['longest']:>8,}{split['cut']:>7,}"
+            f"  {_balance(split)}"
         )
     lines += [f"  warning: {one_line(warning)}" for warning in told["warnings"]]
     if told["grid"] is None:
         lines += _sample_lines(directory, told, samples)
     return "\n".join(lines)
+
+
+def _balance(split: dict[str, Any]) -> str:
+    """The share of each class, or of the rarest and the most frequent of many."""
+    shares = [count / split["examples"] for count in split["labels"]]
+    if len(shares) <= NAMED_CLASSES:
+        return " ".join(f"{share:.1%}" for share in shares)
+    return f"{min(shares):.2%} to {max(shares):.2%}"
 
 
 def _sample_lines(directory: Path, told: dict[str, Any], samples: int) -> list[str]:
@@ -80,7 +89,7 @@ def _one_of_each_class(labels: UInt[ndarray, " examples"], samples: int) -> list
 
 
 def picture(directory: Path, file: Path, columns: int = 8, rows_a_class: int = 2) -> None:
-    """Write a PNG of training images, one class after another.
+    """Write a PNG of training images, one class after another, of the first 20 classes.
 
     Raises InputError when the set has no images, or the file can't be written.
     """
@@ -105,7 +114,7 @@ def _sheet(
     images = split.symbols.reshape(-1, height, width)
     wanted = columns * rows_a_class
     rows = []
-    for label in range(manifest.classes):
+    for label in range(min(manifest.classes, NAMED_CLASSES)):
         chosen = np.flatnonzero(split.labels == label)[:wanted]
         block = np.zeros((wanted, height + 2, width + 2), np.uint8)
         levels = images[chosen].astype(np.int64) * 255 // max(manifest.symbols - 1, 1)

@@ -34,7 +34,7 @@ def missing_classes(labels: Mapping[str, Sequence[int]]) -> list[str]:
         if lacking:
             named = ", ".join(map(str, lacking[:NAMED])) + (", …" if lacking[NAMED:] else "")
             what = f"class {named}" if len(lacking) == 1 else f"{len(lacking)} classes ({named})"
-            warnings.append(f"the {split} split has no example of {what}, other splits have")
+            warnings.append(f"the {split} split has no example of {what}, which another split has")
     return warnings
 
 
