@@ -177,7 +177,11 @@ def test_published_numbers_are_those_of_the_files() -> None:
 
 def test_every_published_file_has_its_source_and_protocol() -> None:
     folder = Path(published.__file__).with_name("published")
-    names = {path.name for path in folder.glob("*.csv")} - {"sources.csv", "counterparts.csv"}
+    names = {path.name for path in folder.glob("*.csv")} - {
+        "sources.csv",
+        "counterparts.csv",
+        "sizes.csv",
+    }
     sources = {p.source.file: p.source for p in published_results()}
     assert names == set(sources)
     for source in sources.values():
@@ -216,8 +220,9 @@ def obstacles(record: object, model: str) -> list[str]:
 
 
 def lra_text(**settings: object) -> object:
-    chosen = {"protocol": "lra", "dataset": "imdb", "total": 25000, **settings}
-    return make_record("text", "softmax", "sinusoidal", **chosen)  # type: ignore[arg-type]
+    parts = {"attention": "softmax", "encoding": "sinusoidal"}
+    chosen = {**parts, "protocol": "lra", "dataset": "imdb", "total": 25000, **settings}
+    return make_record("text", **chosen)  # type: ignore[arg-type]
 
 
 def test_like_beside_like_is_comparable() -> None:
@@ -244,10 +249,87 @@ def test_ten_percent_more_parameters_are_allowed() -> None:
 
 
 def test_listops_bracket_bug_is_flagged() -> None:
-    record = make_record("listops", "linear", "sinusoidal", protocol="lra", total=2000)
+    record = make_record(
+        "listops", "linear:features=relu", "sinusoidal", protocol="lra", total=2000
+    )
     found = obstacles(record, "linear (relu), learned/sinusoidal absolute")
     assert any("bracket bug" in reason for reason in found)
-    assert any("relu features" in reason for reason in found)
+
+
+def models_beside(task: str, attention: str, encoding: str = "sinusoidal") -> set[str]:
+    """Published models that a measured one is set beside."""
+    record = make_record(task, attention, encoding, protocol="lra")
+    (setting,) = build_study([record], ROOT).settings
+    return {pair.published.name for pair in side_by_side(setting)}
+
+
+@pytest.mark.parametrize(
+    ("task", "attention", "models"),
+    [
+        ("text", "softmax", {"Transformer"}),
+        ("text", "linear", {"Linear Transformer"}),
+        ("text", "linear:features=relu2", set()),
+        (
+            "text",
+            "linear:features=relu",
+            {"Performer", "linear (relu), learned/sinusoidal absolute"},
+        ),
+        ("text", "performer:features=relu", set()),
+        ("text", "performer", {"performer (softmax kernel), learned/sinusoidal absolute"}),
+        (
+            "listops",
+            "performer:number=2",
+            {"Performer", "performer (softmax kernel), learned/sinusoidal absolute"},
+        ),
+    ],
+)
+def test_counterparts_are_found_by_parts_and_their_parameters(
+    task: str, attention: str, models: set[str]
+) -> None:
+    assert models_beside(task, attention) == models
+
+
+def test_encodings_are_told_apart_by_their_parameters() -> None:
+    names = ("performer", "linear:features=relu")
+    assert all(models_beside("text", name, "spe-sine") for name in names)
+    assert all(not models_beside("image", name, "spe-sine") for name in names)
+    assert all(models_beside("image", name, "spe-sine:realisations=32") for name in names)
+
+
+def test_what_no_parameter_matches_is_an_obstacle() -> None:
+    record = lra_text(attention="linear:features=relu")
+    assert obstacles(record, "Performer") == [
+        "published with features relu(x) + 0.001, without a random projection"
+    ]
+
+
+def test_parameters_that_the_published_model_does_not_have_are_obstacles() -> None:
+    record = lra_text(attention="linear:normaliser=rms", encoding="sinusoidal:grid=true")
+    found = obstacles(record, "Linear Transformer")
+    assert "here with normaliser=rms" in found
+    assert "here with grid=true" in found
+    assert "here with normaliser=rms" not in obstacles(lra_text(), "Transformer")
+
+
+def test_a_model_published_with_sizes_of_its_own_says_so() -> None:
+    sizes = {"layers": 4, "heads": 4, "dim": 32, "qkv": 16, "mlp": 32, "pooling": "mean"}
+
+    def found(attention: str, model: str) -> list[str]:
+        record = make_record(
+            "pathfinder",
+            attention,
+            "sinusoidal",
+            protocol="lra",
+            total=20000,
+            config=sizes,
+        )
+        return obstacles(record, model)
+
+    assert found("softmax", "Transformer") == []
+    assert found("linear", "Linear Transformer") == [
+        "published with layers 1 (here 4), heads 2 (here 4), dim 128 (here 32), qkv 64 (here 16), "
+        "mlp 128 (here 32)"
+    ]
 
 
 def test_difference_is_measured_less_published() -> None:

@@ -1,18 +1,27 @@
 """Numbers from papers, set beside measured ones, and why they can't be compared where they can't.
 
-`published/*.csv` holds the numbers as their sources give them, `sources.csv` where each file is
-from, and `counterparts.csv` which of the suite's parts a published model corresponds to (the
-public configurations use sinusoidal positions, and learned ones for Image).
+`published/*.csv` holds the numbers as their sources give them, and
+
+- `sources.csv`: where each file is from;
+- `counterparts.csv`: which of the suite's parts a published model corresponds to, with the
+  parameters that make it that model (the public configurations use sinusoidal positions, and
+  learned ones for Image), and what no parameter matches (`differs`);
+- `sizes.csv`: sizes of a model's own, where its source did not give all models the same.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
-from lra_bench.report.entries import Entry, Setting
+from lra_bench.attention import attentions
+from lra_bench.encodings import encodings
+from lra_bench.registry import Registry
+from lra_bench.report.entries import Column, Entry, Setting
 from lra_bench.report.facts import (
     LRA_PROTOCOL,
     LRA_TASKS,
@@ -20,9 +29,7 @@ from lra_bench.report.facts import (
     task_name,
 )
 
-# The features of the suite's linear attention when its name gives none.
-_DEFAULT_FEATURES = {"linear": "elu"}
-
+_SIZES = ("layers", "heads", "dim", "qkv", "mlp", "pooling")
 _ABSOLUTE = {"sinusoidal", "learned"}
 
 
@@ -136,19 +143,23 @@ def side_by_side(setting: Setting) -> list[SideBySide]:
             continue
         for row in _counterparts(setting, entry):
             for number in published_results():
-                if (number.source.file, number.model, number.encoding, number.task) == (
-                    row["file"],
-                    row["model"],
-                    row["published_encoding"],
-                    task_name(column.task),
-                ):
+                if _is_of(number, row, task_name(column.task)):
                     found.append(_compare(setting, entry, number, row))
     order = {column: at for at, column in enumerate(setting.columns)}
     return sorted(found, key=lambda s: (order[s.entry.column], s.entry.attention, s.published.name))
 
 
+def _is_of(number: Published, counterpart: dict[str, str], task: str) -> bool:
+    names = (number.source.file, number.model, number.encoding)
+    return number.task == task and names == (
+        counterpart["file"],
+        counterpart["model"],
+        counterpart["published_encoding"],
+    )
+
+
 def _counterparts(setting: Setting, entry: Entry) -> list[dict[str, str]]:
-    """Published models of this attention and encoding.
+    """Published models of this attention and encoding, with the parameters that they name.
 
     An absolute encoding stands in for the other one where that was not run.
     """
@@ -158,13 +169,56 @@ def _counterparts(setting: Setting, entry: Entry) -> list[dict[str, str]]:
         for other in setting.column(entry.column)
         if other.attention == entry.attention and other.sample is not None
     }
+    task = task_name(entry.column.task)
     found = []
     for row in _rows("counterparts.csv"):
+        if row["tasks"] and task not in row["tasks"].split():
+            continue
         wanted = _published_encoding(row, entry)
         stands_in = {own, wanted} <= _ABSOLUTE and wanted not in has
-        if row["attention"] == task_name(entry.attention) and (own == wanted or stands_in):
+        if _fits(entry.attention, row["attention"], attentions) and (
+            stands_in or _fits(entry.encoding, wanted, encodings)
+        ):
             found.append(row)
     return found
+
+
+def _fits(own: str, published: str, registry: Registry[Any]) -> bool:
+    """Whether the part is of the published one's name, and has the parameters that it names."""
+    name, named = _parsed(published)
+    return task_name(own) == name and named.items() <= _parameters(own, registry).items()
+
+
+def _changed(own: str, published: str, registry: Registry[Any]) -> dict[str, str]:
+    """Parameters with other values than their defaults that the published part does not name."""
+    name, given = _parsed(own)
+    _, named = _parsed(published)
+    defaults = _defaults(registry, name)
+    return {
+        key: value
+        for key, value in given.items()
+        if key not in named and value.lower() != defaults.get(key, "").lower()
+    }
+
+
+def _parameters(part: str, registry: Registry[Any]) -> dict[str, str]:
+    name, given = _parsed(part)
+    return _defaults(registry, name) | given
+
+
+def _parsed(part: str) -> tuple[str, dict[str, str]]:
+    """`name:key=value,…`, as records and the published files hold it."""
+    name, _, settings = part.partition(":")
+    pairs = (setting.partition("=") for setting in settings.split(",") if setting)
+    return name, {key: value for key, _, value in pairs}
+
+
+@cache
+def _defaults(registry: Registry[Any], name: str) -> dict[str, str]:
+    """Read from the part's source, without importing it; none where no such part is known."""
+    if name not in registry.names():
+        return {}
+    return {parameter.name: parameter.default for parameter in registry.describe(name).parameters}
 
 
 def _published_encoding(counterpart: dict[str, str], entry: Entry) -> str:
@@ -201,13 +255,30 @@ def _obstacles(
     if entry.parameter_ratio is not None and entry.parameter_ratio > PARAMETER_LIMIT:
         more = 100 * (entry.parameter_ratio - 1)
         found.append(f"{more:.0f} % more parameters than the base Transformer (10 % allowed)")
-    own = _DEFAULT_FEATURES.get(entry.attention, entry.attention)
-    if (features := counterpart["features"]) and features not in own:
-        found.append(f"published with {features} features")
+    found += _sizes_apart(column, number)
+    if counterpart["differs"]:
+        found.append(counterpart["differs"])
     encoding = _published_encoding(counterpart, entry)
-    if encoding != task_name(entry.encoding):
+    if task_name(encoding) != task_name(entry.encoding):
         found.append(f"published with {encoding} positions")
+    changed = _changed(entry.attention, counterpart["attention"], attentions)
+    changed |= _changed(entry.encoding, encoding, encodings)
+    found += [f"here with {name}={value}" for name, value in changed.items()]
     return found
+
+
+def _sizes_apart(column: Column, number: Published) -> list[str]:
+    """Where the published model has sizes of its own, those that the measured one has not."""
+    own = json.loads(column.config)
+    apart = [
+        f"{name} {row[name]} (here {own[name]})"
+        for row in _rows("sizes.csv")
+        if (row["file"], row["model"], row["task"])
+        == (number.source.file, number.model, number.task)
+        for name in _SIZES
+        if row[name] and name in own and row[name] != str(own[name])
+    ]
+    return [f"published with {', '.join(apart)}"] if apart else []
 
 
 def _source(row: dict[str, str]) -> Source:
