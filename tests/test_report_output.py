@@ -104,6 +104,20 @@ def test_an_axis_of_speed_keeps_to_the_data_however_uncertain_they_are(tmp_path:
         assert low <= value["slow"] <= value["x"] <= value["fast"] <= high
 
 
+def test_a_report_of_runs_that_were_not_measured_has_their_accuracies(tmp_path: Path) -> None:
+    records = [make_record(t, encoding=e) for t in ("text", "image") for e in ("none", "rope")]
+    nothing = {"throughput": None, "memory": None, "environment": None, "time": None}
+    write_store(tmp_path, [record.model_copy(update=nothing) for record in records])
+    written = write_report(tmp_path)
+    page = written.page.read_text(encoding="utf-8")
+    assert records[0].accuracy is not None
+    assert f"{100 * records[0].accuracy.test:.1f}" in page
+    assert not [file for file in written.files if "quality-speed" in file.name]
+    (part,) = Analysis(read_study(tmp_path)).parts
+    assert part.planes == []
+    assert "4 of 4" in page
+
+
 def test_text_plot_places_points_where_they_belong() -> None:
     def point(name: str, speed: float, quality: float, front: bool) -> Point:
         return Point(

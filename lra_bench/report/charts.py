@@ -91,7 +91,9 @@ def quality_speed_chart(setting: Setting, slug: str, plane: Plane, height: int) 
         plane.axis,
         log_ticks(*spec["scales"][0]["domain"]),
     )
-    avoided = ["intervals", "spreads", "front-line"]
+    avoided = ["spreads", "front-line"]
+    if not plane.ranks:  # whose intervals are so long that labels find no room beside them
+        avoided.append("intervals")
     if near:  # the library fails on marks that are not there
         avoided.append("chance-word")
     spec["marks"] = [
@@ -440,7 +442,7 @@ def all_quality_speed_charts(part: Part) -> list[Chart]:
             part.setting,
             f"plane-{part.setting.slug}-{at}",
             plane,
-            400 if plane is part.overall else 270,
+            360 if plane is part.overall else 270,
         )
         for at, plane in enumerate(part.planes)
     ]

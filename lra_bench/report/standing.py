@@ -139,7 +139,8 @@ class Plane:
 def overall_title(setting: Setting) -> str:
     """What the mean over the columns is called: the benchmark's average only where it is that."""
     if setting.mixed:
-        return f"Mean rank over {len(setting.columns)} tasks"
+        count = sum(column.synthetic for column in setting.columns)
+        return f"Mean rank over {len(setting.columns)} tasks, {count} of them SYNTHETIC"
     if not not_lra_average(setting):
         return "LRA average"
     tasks = "SYNTHETIC tasks" if setting.synthetic else "tasks"

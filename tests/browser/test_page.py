@@ -195,9 +195,9 @@ def test_an_address_leads_to_its_run(chromium: Any, page_file: Path) -> None:
 
 def test_points_tell_their_numbers_when_hovered(tab: Tab) -> None:
     tab.page.locator("#mini-plane").scroll_into_view_if_needed()
-    host = tab.page.locator('[data-chart="plane-mini-mean"]')
+    host = tab.page.locator('[data-chart="plane-mini-0"]')
     tab.page.wait_for_function(
-        "document.querySelector('[data-chart=plane-mini-mean] .markers path')?.__data__"
+        "document.querySelector('[data-chart=plane-mini-0] .markers path')?.__data__"
     )
     host.locator(".markers path").first.hover()
     tip = tab.page.locator("#tip")
@@ -208,7 +208,7 @@ def test_points_tell_their_numbers_when_hovered(tab: Tab) -> None:
 
 def test_points_can_be_walked_by_keyboard(tab: Tab) -> None:
     tab.draw_everything()
-    tab.page.locator('[data-chart="plane-mini-mean"]').focus()
+    tab.page.locator('[data-chart="plane-mini-0"]').focus()
     tab.page.keyboard.press("ArrowRight")
     first = tab.page.locator("#live").text_content()
     tab.page.keyboard.press("ArrowRight")
@@ -221,7 +221,7 @@ def test_points_can_be_walked_by_keyboard(tab: Tab) -> None:
 
 def test_legend_hides_an_encoding(tab: Tab) -> None:
     tab.draw_everything()
-    markers = tab.page.locator('[data-chart="plane-mini-mean"] .markers path')
+    markers = tab.page.locator('[data-chart="plane-mini-0"] .markers path')
     assert markers.count() == 8
     chip = tab.page.locator('#mini-plane [data-hide="rope"]')
     chip.click()
@@ -234,7 +234,7 @@ def test_legend_hides_an_encoding(tab: Tab) -> None:
 def test_hiding_the_last_encoding_shows_all_again(tab: Tab) -> None:
     tab.draw_everything()
     chips = tab.page.locator("#mini-plane [data-hide]")
-    markers = tab.page.locator('[data-chart="plane-mini-mean"] .markers path')
+    markers = tab.page.locator('[data-chart="plane-mini-0"] .markers path')
     for at in range(chips.count() - 1):
         chips.nth(at).click()
     assert markers.count() == 2
