@@ -31,6 +31,7 @@ PANEL_HEIGHT = 1.65
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.5, 0.06, 0.3, 0.4
 _GAP_ACROSS, _GAP_DOWN, _LEGEND_ROW = 0.55, 0.6, 0.16
 _LEGEND_COLUMNS = 6
+_TITLE_LENGTH = 33  # characters that fit above one of two panels
 _SHORT_LABEL = 28  # characters of a legend in three columns
 
 _PNG_DPI = 180
@@ -111,7 +112,8 @@ def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
         largest = max((p.memory or 0.0) for plane in shown for p in plane.points)
         for ax, plane in zip(axes, shown, strict=True):
             _quality_speed_panel(ax, setting, plane, largest)
-            ax.set_title(text.shorten(text.one_line(plane.title), 60))
+            title = text.shorten(text.one_line(plane.title), 60)
+            ax.set_title(title, fontsize=8 * min(1.0, _TITLE_LENGTH / len(title)))
             chance = plane.guessing
             if chance is not None and ax.get_ylim()[0] < 100 * chance:
                 ax.axhline(100 * chance, color="#999999", linewidth=0.6, linestyle=":")
@@ -141,7 +143,8 @@ def _quality_speed_panel(ax: Axes, setting: Setting, plane: Plane, largest: floa
         style = styles[point.encoding]
         quality = plane.place(point.quality)
         ends = [plane.place(point.interval.low), plane.place(point.interval.high)]
-        ax.plot([point.speed] * 2, ends, color=style.colour, linewidth=0.7, zorder=2)
+        faint = 0.35 if plane.ranks else 1.0
+        ax.plot([point.speed] * 2, ends, color=style.colour, linewidth=0.7, alpha=faint, zorder=2)
         ax.plot(point.speed_range, [quality] * 2, color=style.colour, linewidth=0.5, zorder=2)
         ax.scatter(
             point.speed,
@@ -156,7 +159,8 @@ def _quality_speed_panel(ax: Axes, setting: Setting, plane: Plane, largest: floa
             zorder=3,
         )
     if plane.ranks:
-        ax.invert_yaxis()
+        ends = [plane.place(q) for p in plane.points for q in (p.interval.low, p.interval.high)]
+        ax.set_ylim(max(ends) + 0.25, min(ends) - 0.25)
     ax.set_xlabel("training examples/s (fixed length)")
     ax.set_ylabel(plane.axis)
     _plain_log_ticks(ax)
