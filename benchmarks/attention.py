@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lra_bench.attention import attentions
-from lra_bench.attention.kernel import EPSILON
+from lra_bench.attention.products import SMALLEST
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Geometry, Layout
 from lra_bench.training.allocator import keep_freed_memory
@@ -35,7 +35,7 @@ def derived(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     if mask is not None:
         k = k * mask[:, None, :, None]
     weight = q @ k.sum(-2, dtype=torch.float32).to(q.dtype).unsqueeze(-1)
-    return (q @ (k.mT @ v)) / weight.clamp_min(EPSILON)
+    return (q @ (k.mT @ v)) / weight.clamp_min(SMALLEST)
 
 
 def ours(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
@@ -16,6 +19,10 @@ from lra_bench.attention.performer import Performer, draw_normal, draw_orthogona
 from lra_bench.attention.products import append_ones, normalise, weigh
 from lra_bench.attention.softmax import dense
 from lra_bench.attention.toeplitz import fast_length, weigh_toeplitz
+from lra_bench.check.attention_oracles import attention_oracle_of
+from lra_bench.check.compatibility import why_not
+from lra_bench.check.oracles import oracle_of
+from lra_bench.check.pair import relative_error
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.errors import InputError
@@ -102,7 +109,7 @@ def test_hand_written_gradients() -> None:
 
 def test_the_normaliser_has_no_gradient_below_its_floor() -> None:
     weighed = torch.zeros(1, 1, 2, 9, dtype=torch.float64)
-    weighed[..., 8] = 1e-9
+    weighed[..., 8] = 1e-33
     weighed.requires_grad_()
     normalise(weighed, 8).sum().backward()
     assert weighed.grad is not None
@@ -122,6 +129,79 @@ def test_kernel_attention_of_constant_values_is_that_constant() -> None:
     for features in FEATURES:
         out = attend(Linear(GEOMETRY, features=features), q + 1, k + 1, torch.ones_like(q))
         torch.testing.assert_close(out, torch.ones_like(q))
+
+
+EVERY_SCALE = (1e-6, 1e-3, 1.0, 3.0, 10.0)
+LINEAR = [f"linear:features={name}" for name in FEATURES]
+SCALED = [
+    (attention, encoding)
+    for attention in ("softmax", "performer", "performer:features=relu", *LINEAR)
+    for encoding in ("none", "cosformer", "leap", "alibi")
+    if why_not(encodings.parse(encoding), attentions.parse(attention)) is None
+]
+WIDE = Geometry(length=64, heads=2, head_dim=32, dim=64)
+
+
+def of_deviation(deviation: float) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    q, k = deviation * torch.randn(2, 3, 2, 64, 32, generator=generator)
+    return q, k
+
+
+@pytest.mark.parametrize(("spec", "encoding"), SCALED)
+def test_values_of_one_are_mixed_to_one_at_every_scale(spec: str, encoding: str) -> None:
+    attention = attentions.create(attentions.parse(spec), WIDE)
+    order = encodings.create(encodings.parse(encoding), WIDE)
+    lengths = torch.tensor([64, 40, 1])
+    mask = torch.arange(64) < lengths[:, None]
+    layout = Layout(64, lengths, CPU, torch.float32, torch.Generator().manual_seed(1))
+    attention.prepare(layout)
+    for deviation in EVERY_SCALE:
+        q, k = (x.requires_grad_() for x in of_deviation(deviation))
+        out = attention.attend(q, k, torch.ones_like(q), mask, order, order.prepare(layout))
+        torch.testing.assert_close(out, torch.ones_like(out), atol=1e-5, rtol=0)
+        gradients = torch.autograd.grad(out.square().sum(), (q, k))
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("normaliser", ["sum", "rms"])
+@pytest.mark.parametrize("features", ["elu", "relu", "relu2"])
+def test_pointwise_features_have_no_scale(features: str, normaliser: str) -> None:
+    attention = Linear(GEOMETRY, features=features, normaliser=normaliser)
+    q, k, v = (x.float() for x in inputs())
+    if features == "elu":  # e^x, where no channel is positive
+        q, k = -q.abs(), -k.abs()
+    plain = attend(attention, q, k, v)
+    for small in (1e-2, 1e-3) if normaliser == "rms" else (1e-3, 1e-6):
+        less = [x + math.log(small) if features == "elu" else x * small for x in (q, k)]
+        found = attend(attention, less[0], less[1], v)
+        torch.testing.assert_close(found, plain, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "largest"),
+    # Features mixed with one another leave the range of float32 at last.
+    [("rope", 3.0), ("lrpe:core=permutation", 3.0), ("lrpe", 10.0), ("cosformer", 10.0)],
+)
+@pytest.mark.parametrize("spec", ["performer", "linear:features=sikf"])
+def test_turned_exponentials_equal_their_definition(
+    spec: str, encoding: str, largest: float
+) -> None:
+    attention = attentions.create(attentions.parse(spec), WIDE)
+    order = encodings.create(encodings.parse(encoding), WIDE)
+    layout = Layout(64, None, CPU, torch.float32, torch.Generator().manual_seed(1))
+    attention.prepare(layout)
+    codes = order.prepare(layout)
+    ours, theirs = attention_oracle_of(attention), oracle_of(order)
+    assert ours is not None
+    assert theirs is not None
+    for deviation in (scale for scale in EVERY_SCALE if scale <= largest):
+        q, k = of_deviation(deviation)
+        v = torch.randn(q.shape, generator=torch.Generator().manual_seed(2))
+        found = attention.attend(q, k, v, None, order, codes)
+        made_of = {"q": q.double(), "k": k.double(), "lengths": None, "codes": codes}
+        weights = ours.weights(attention, partial(theirs.pairwise, order, **made_of))
+        assert relative_error(found, ours.combine(attention, *weights, v.double())) < 5e-5
 
 
 def test_toeplitz_product_equals_the_matrix() -> None:

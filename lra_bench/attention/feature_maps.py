@@ -1,8 +1,8 @@
 """Feature maps φ of kernel attention: what stands in for the exponential of softmax.
 
-A map may multiply each query's features by a factor of its own, and the features of all keys of a
-head by one factor: both cancel against the normaliser. Maps with an exponential use this to stay
-in range. All results are contiguous, as matrix products want them.
+A map may multiply each query's features by a factor of its own, and any one feature of all keys of
+a head if it divides that of the queries by the same: both cancel against the normaliser. Maps with
+an exponential use this to stay in range. All results are contiguous, as matrix products want them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from torch.nn import functional as F
 
 from lra_bench.fused import heads as fused
 from lra_bench.fused.library import serves
+
+# Of an exponent: sums of products with its exponential stay within float32.
+FARTHEST = 60.0
 
 
 def elu_plus_one(x: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch heads n d"]:
@@ -34,21 +37,37 @@ def squared_relu(x: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch he
     return fused.features(x, "relu2") if serves(x) else relu(x).square()
 
 
-def exp_queries(x: Float[Tensor, "batch heads n f"]) -> Float[Tensor, "batch heads n f"]:
-    """exp(x − c), c the largest channel of each query."""
-    return (x - x.detach().amax(-1, keepdim=True)).contiguous().exp()
+def exponentials(
+    q: Float[Tensor, "batch heads n f"],
+    k: Float[Tensor, "batch heads n f"],
+    mask: Bool[Tensor, "batch n"] | None,
+    *,
+    mixed: bool,
+) -> tuple[Float[Tensor, "batch heads n f"], Float[Tensor, "batch heads n f"]]:
+    """exp(q_r + c_r − b_i) and exp(k_r − c_r), the latter zero at padding.
 
+    c_r is the largest of feature r among the real keys of a head, b_i the largest of q_r + c_r. So
+    the sum of a query's weights is at least 1, however large queries and keys are.
 
-def exp_keys(
-    x: Float[Tensor, "batch heads n f"], mask: Bool[Tensor, "batch n"] | None
-) -> Float[Tensor, "batch heads n f"]:
-    """exp(x − c), c the largest entry of a head's real keys; zero at padding."""
+    Args:
+        q, k: exponents.
+        mask: true at real tokens; None means that all are.
+        mixed: the features will be mixed with one another, so that all of a head need the same
+            c. Sums are then at least 1 as long as the largest keys of two features differ by less
+            than exp(`FARTHEST`).
+    """
     if mask is not None:
-        x = x.masked_fill(~mask[:, None, :, None], -torch.inf)
-    largest = x.detach().amax((-2, -1), keepdim=True)
+        k = k.masked_fill(~mask[:, None, :, None], -torch.inf)
+    largest = k.detach().amax(-2, keepdim=True)
     # A sequence without any real token has none.
-    largest = largest.clamp_min(torch.finfo(x.dtype).min)
-    return (x - largest).contiguous().exp()
+    largest = largest.masked_fill(largest == -torch.inf, 0)
+    c = largest.amax(-1, keepdim=True) if mixed else largest
+    raised = q + c
+    b = (q + largest if mixed else raised).detach().amax(-1, keepdim=True)
+    queries = raised - b
+    if mixed:
+        queries = queries.clamp_max(FARTHEST)
+    return queries.contiguous().exp(), (k - c).contiguous().exp()
 
 
 class _EluPlusOne(Function):

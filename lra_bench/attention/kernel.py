@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from lra_bench.attention.base import Attention
-from lra_bench.attention.products import EPSILON, append_ones, column, masked, normalise, weigh
-from lra_bench.attention.toeplitz import weigh_toeplitz
+from lra_bench.attention.products import SMALLEST, append_ones, column, masked, normalise, weigh
+from lra_bench.attention.toeplitz import least_sum, weigh_toeplitz
 from lra_bench.encodings.base import Encoding, Geometry
 from lra_bench.fused.heads import Kind, joint_features, joint_of
 from lra_bench.fused.library import serves
@@ -51,6 +52,17 @@ class KernelAttention(Attention):
         super().__init__(geometry, dropout)
         self.normaliser = normaliser
 
+    def map(
+        self,
+        q: Float[Tensor, "batch heads n e"],
+        k: Float[Tensor, "batch heads n e"],
+        mask: Bool[Tensor, "batch n"] | None,
+        *,
+        mixed: bool,
+    ) -> tuple[Float[Tensor, "batch heads n f"], Float[Tensor, "batch heads n f"]]:
+        """φ of both, for a map that takes them together; `mixed`: see `exponentials`."""
+        return self.map_queries(q), self.map_keys(k, mask)
+
     def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
         """φ of the queries."""
         raise NotImplementedError
@@ -75,21 +87,28 @@ class KernelAttention(Attention):
             return normalise(weigh(*parts), v.shape[-1])
         if encoding.stage == "inputs":
             q, k = encoding.transform(q, k, codes)
-        q, k = self.map_queries(q).to(v.dtype), self.map_keys(k, mask).to(v.dtype)
-        plain_q, plain_k = q, k
-        if encoding.stage == "features":
+        turned = "transform" in encoding.hooks() and encoding.stage == "features"
+        mapped = self.map(q, k, mask, mixed=turned and not encoding.featurewise)
+        plain_q, plain_k = q, k = tuple(x.to(v.dtype) for x in mapped)
+        if turned:
             q, k = (x.to(v.dtype) for x in encoding.transform(q, k, codes))
         factors = _factors(encoding, v.shape[-2], codes)
         d, real = v.shape[-1], column(mask, v)
         if self.normaliser == "rms":
-            return F.rms_norm(_weigh(q, k, masked(v, real), factors), (d,), eps=EPSILON**2)
-        if q is plain_q or encoding.denominator == "transformed":
+            return F.rms_norm(_weigh(q, k, masked(v, real), factors), (d,), eps=SMALLEST)
+        if not turned or encoding.denominator == "transformed":
             # The columns' number matters to matrix products only, and costs an FFT each.
-            ones = append_ones(v, real, aligned=factors is None)
-            return normalise(_weigh(q, k, ones, factors), d)
-        ones = v.new_ones(v.shape[0], 1, v.shape[2], 1) if real is None else real
-        total = _weigh(plain_q, plain_k, ones.expand(-1, v.shape[1], -1, -1), factors)
-        return normalise(_weigh(q, k, masked(v, real), factors), d, total)
+            weighed = _weigh(q, k, append_ones(v, real, aligned=factors is None), factors)
+            if factors is None:
+                return normalise(weighed, d)
+            weighed, total = weighed[..., :d], weighed[..., d:]
+        else:
+            ones = v.new_ones(v.shape[0], 1, v.shape[2], 1) if real is None else real
+            total = _weigh(plain_q, plain_k, ones.expand(-1, v.shape[1], -1, -1), factors)
+            weighed = _weigh(q, k, masked(v, real), factors)
+        if factors is not None:
+            total = torch.maximum(total, least_sum(plain_q, masked(plain_k, real)))
+        return normalise(weighed, d, total)
 
     def _joint_features(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, encoding: Encoding

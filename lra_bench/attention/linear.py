@@ -9,8 +9,7 @@ from torch import Tensor
 
 from lra_bench.attention.feature_maps import (
     elu_plus_one,
-    exp_keys,
-    exp_queries,
+    exponentials,
     relu,
     squared_relu,
 )
@@ -46,12 +45,16 @@ class Linear(KernelAttention):
             self.pointwise = features
             self.provides = self.provides | {FIXED_SCALE}
 
-    def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n e"]:
-        """φ of the queries."""
-        return exp_queries(q) if self.features == "sikf" else _POINTWISE[self.features](q)
-
-    def map_keys(
-        self, k: Float[Tensor, "batch heads n e"], mask: Bool[Tensor, "batch n"] | None
-    ) -> Float[Tensor, "batch heads n e"]:
-        """φ of the keys."""
-        return exp_keys(k, mask) if self.features == "sikf" else _POINTWISE[self.features](k)
+    def map(
+        self,
+        q: Float[Tensor, "batch heads n e"],
+        k: Float[Tensor, "batch heads n e"],
+        mask: Bool[Tensor, "batch n"] | None,
+        *,
+        mixed: bool,
+    ) -> tuple[Float[Tensor, "batch heads n e"], Float[Tensor, "batch heads n e"]]:
+        """φ of both."""
+        if self.features == "sikf":
+            return exponentials(q, k, mask, mixed=mixed)
+        phi = _POINTWISE[self.features]
+        return phi(q), phi(k)

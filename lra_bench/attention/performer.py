@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from lra_bench.attention.feature_maps import exp_keys, exp_queries
+from lra_bench.attention.feature_maps import exponentials
 from lra_bench.attention.kernel import FIXED_SCALE, KernelAttention
 from lra_bench.encodings.base import Geometry, Layout
 from lra_bench.encodings.noise import draw_seed
@@ -86,20 +86,20 @@ class Performer(KernelAttention):
             self._seed, self.projection = seed, None
         self._project_from(self._channels, layout.device)
 
-    def map_queries(self, q: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
-        """φ of the queries."""
-        projected = self._project(q)
-        return exp_queries(projected) if self.features == "softmax" else _relu(projected)
-
-    def map_keys(
-        self, k: Float[Tensor, "batch heads n e"], mask: Bool[Tensor, "batch n"] | None
-    ) -> Float[Tensor, "batch heads n f"]:
-        """φ of the keys."""
-        projected = self._project(k)
+    def map(
+        self,
+        q: Float[Tensor, "batch heads n e"],
+        k: Float[Tensor, "batch heads n e"],
+        mask: Bool[Tensor, "batch n"] | None,
+        *,
+        mixed: bool,
+    ) -> tuple[Float[Tensor, "batch heads n f"], Float[Tensor, "batch heads n f"]]:
+        """φ of both."""
+        queries, keys = self._project(q), self._project(k)
         if self.features == "relu":
-            return _relu(projected)
+            return _relu(queries), _relu(keys)
         half_square = k.square().sum(-1, keepdim=True) / (2 * math.sqrt(self.geometry.head_dim))
-        return exp_keys(projected - half_square, mask)
+        return exponentials(queries, keys - half_square, mask, mixed=mixed)
 
     def _project(self, x: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
         projection = self._project_from(x.shape[-1], x.device)

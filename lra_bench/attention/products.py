@@ -16,7 +16,9 @@ from torch.autograd import Function
 from lra_bench.fused import heads as fused
 from lra_bench.fused.library import serves
 
-EPSILON = 1e-6
+# Of a sum of weights, to divide by: features have no scale of their own, and any sum that float32
+# can well hold is one like others.
+SMALLEST = 1e-30
 
 
 def weigh(
@@ -65,12 +67,12 @@ def normalise(
 ) -> Float[Tensor, "batch heads n d"]:
     """Divide the first d columns by `total`, the sum of the weights; it is column d if not given.
 
-    Where that sum is below 1e-6 it is taken as 1e-6: a query with no weight at all gets zero, and
-    its gradient is finite. The result lies in memory as (batch, n, heads, d), which is how the
+    Where that sum is below `SMALLEST` it is taken as that: a query with no weight at all gets zero,
+    and its gradient is finite. The result lies in memory as (batch, n, heads, d), which is how the
     output projection reads it.
     """
     if serves(weighed, total):
-        return fused.normalise(weighed, d, total, EPSILON)
+        return fused.normalise(weighed, d, total, SMALLEST)
     return _Normalise.apply(weighed, d, total)
 
 
@@ -126,7 +128,7 @@ class _Normalise(Function):
     def forward(ctx: Any, weighed: Tensor, d: int, total: Tensor | None) -> Tensor:
         batch, heads, n, columns = weighed.shape
         ctx.columns, ctx.separate = columns, total is not None
-        total = (weighed[..., d : d + 1] if total is None else total).clamp_min(EPSILON)
+        total = (weighed[..., d : d + 1] if total is None else total).clamp_min(SMALLEST)
         result = weighed.new_empty(batch, n, heads, d).transpose(1, 2)
         _write(torch.div, weighed[..., :d], total, result)
         ctx.save_for_backward(result, total)
@@ -139,7 +141,7 @@ class _Normalise(Function):
         weighed_grad = grad.new_empty(*grad.shape[:-1], ctx.columns)
         _write(torch.div, grad, total, weighed_grad[..., :d])
         along = (grad * result).sum(-1, keepdim=True)
-        total_grad = torch.where(total > EPSILON, -along / total, 0)
+        total_grad = torch.where(total > SMALLEST, -along / total, 0)
         if ctx.separate:
             return weighed_grad, None, total_grad
         weighed_grad[..., d:] = 0

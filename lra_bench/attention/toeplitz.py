@@ -18,6 +18,8 @@ Run = tuple[int, slice, slice]
 
 # Numbers in one run of convolutions: it should stay in a CPU's caches, and fill a GPU.
 HELD_ON_CPU, HELD_ON_GPU = 2**20, 2**24
+# Sums are right to about this share of the largest that they could have been.
+RESOLUTION = 1e-6
 # Features in one run at least: of few long rows a transform takes half as long again for each.
 FEATURES_A_RUN = 4
 
@@ -33,6 +35,17 @@ def weigh_toeplitz(
     rows = [x.mT.to(wide).contiguous() for x in (q, k, v)]
     weighed: Tensor = _product(*rows, factors.to(wide))
     return weighed.mT.to(v.dtype)
+
+
+def least_sum(
+    q: Float[Tensor, "batch heads n f"], k: Float[Tensor, "batch heads n f"]
+) -> Float[Tensor, "batch heads n 1"]:
+    """The least sum of weights that a Fourier transform tells from zero, for factors up to 1.
+
+    Features must not be negative, and zero at padding.
+    """
+    q, k = q.detach(), k.detach()
+    return RESOLUTION * (q @ k.amax(-2, keepdim=True).mT)
 
 
 @torch.library.custom_op("lra_bench::toeplitz_product", mutates_args=())

@@ -151,9 +151,9 @@ class CosformerOracle(MatrixOracle):
     """Features doubled into a cosine and a sine part."""
 
     def matrix(self, encoding: Cosformer, position: int, length: int) -> Tensor:
-        """[cos; sin] of π/2 · n/M on every channel."""
+        """[cos; sin] of π/2 · n/M on every channel; padding counts as the last token."""
         eye = torch.eye(encoding.geometry.head_dim, dtype=torch.float64)
-        angle = math.pi / 2 * position / length
+        angle = math.pi / 2 * min(position, length - 1) / length
         return torch.cat([eye * math.cos(angle), eye * math.sin(angle)])
 
 

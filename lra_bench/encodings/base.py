@@ -76,6 +76,8 @@ class Encoding(nn.Module):
         per_layer: every layer owns an instance (its own weights); else all layers share one.
         stage: where kernel attention applies `transform`: to its `inputs` (before the feature
             map) or to its `features` (after it). Softmax has one place only.
+        featurewise: `transform` takes each feature by itself, so that those of all queries may be
+            multiplied by a number and those of all keys divided by it.
         denominator: whether kernel attention normalises by `transformed` or `plain` features.
         bias_kind: `toeplitz` if `bias` returns (H, 2n − 1), `dense` if (H, n, n).
         needs: properties an attention must provide, such as `nonnegative features`.
@@ -88,6 +90,7 @@ class Encoding(nn.Module):
     stochastic: ClassVar[bool] = False
     per_layer: bool = False
     stage: Literal["inputs", "features"] = "inputs"
+    featurewise: bool = False
     denominator: Literal["transformed", "plain"] = "transformed"
     bias_kind: ClassVar[Literal["toeplitz", "dense"] | None] = None
     needs: ClassVar[frozenset[str]] = frozenset()

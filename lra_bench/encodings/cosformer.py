@@ -21,6 +21,7 @@ class Cosformer(Encoding):
 
     relative = True
     stage = "features"
+    featurewise = True
     denominator = "transformed"
     needs = frozenset({"nonnegative features"})
 
@@ -33,7 +34,9 @@ class Cosformer(Encoding):
         if layout.lengths is None:
             proportions = (positions / layout.n).unsqueeze(0)
         else:
-            proportions = positions / layout.lengths.unsqueeze(1)
+            lengths = layout.lengths.unsqueeze(1)
+            # Padding counts as the last token, or its weights would be negative.
+            proportions = torch.minimum(positions, lengths - 1) / lengths
         angles = (torch.pi / 2 * proportions)[:, None, :, None]
         return angles.cos(), angles.sin()
 

@@ -50,10 +50,12 @@ class Leap(Encoding):
         blocks = x.unflatten(-1, (-1, self.geometry.head_dim))
         weights = next(proportion.parameters())
         score = proportion(blocks.to(weights.dtype))
-        angle = (
-            torch.pi / 2 * torch.sigmoid(score.to(torch.promote_types(score.dtype, torch.float32)))
+        score = score.to(torch.promote_types(score.dtype, torch.float32))
+        # cos(π/2 σ(s)) is sin(π/2 σ(−s)), which rounding does not make negative.
+        cos, sin = (
+            torch.sin(torch.pi / 2 * torch.sigmoid(signed)).to(x.dtype)
+            for signed in (-score, score)
         )
-        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
         return torch.cat([blocks * cos, blocks * sin], dim=-1).flatten(-2)
 
 

@@ -76,6 +76,7 @@ class Lrpe(Encoding):
         self.basis = basis
         self.stage = stage
         self.denominator = "plain" if stage == "features" else "transformed"
+        self.featurewise = core == "unitary" and basis in ("identity", "odd-even")
         # What is drawn or learned differs by layer, as in the authors' code.
         self.per_layer = theta == "learned" or core == "permutation" or "householder" in basis
         if core == "permutation":
