@@ -240,6 +240,27 @@ def test_damaged_arrays_are_noticed(tmp_path):
     assert failed == ["the manifest has another examples"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"{'descr'", b"\xfb'descr'"),
+        (b"'<i8'", b"'<q9'"),
+        (b"(2,)", b"(-2)"),
+        (b"(2,)", b"9**9"),
+        (b"\x93NUMPY\x01", b"\x93NUMPY\x07"),
+    ],
+)
+def test_a_damaged_header_is_bad_input(tmp_path, old, new):
+    directory = tmp_path / "set"
+    write(directory, [block("train", [b"abc"], [0]), block("test", [b"b"], [1])], DESCRIPTION)
+    path = directory / "train.offsets.npy"
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(InputError, match=r"train\.offsets\.npy: .*; delete .* prepare it again"):
+        read_split(directory, "train")
+
+
 # Interrupted and concurrent preparation. The programme below dies at a chosen moment of its work.
 
 PROGRAMME = """

@@ -127,7 +127,7 @@ def _read_arrays(directory: Path, split: str, symbols: int, classes: int) -> Spl
             if found.dtype != dtype or found.ndim != 1:
                 raise ValueError(f"expected {dtype} in a row, found {found.dtype}")
             return found
-        except (OSError, ValueError) as error:
+        except Exception as error:  # a damaged header gives errors of many kinds
             raise InputError(f"{path}: {error}; delete {directory} and prepare it again") from None
 
     return Split(
