@@ -14,6 +14,8 @@ _HERE = "lra_bench.attention"
 attentions: Registry[Attention] = Registry(
     "attention",
     "lra_bench.attentions",
+    f"{_HERE}.base:Attention",
+    ("geometry", "dropout"),
     {
         "softmax": f"{_HERE}.softmax:Softmax",
         "linear": f"{_HERE}.linear:Linear",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from lra_bench.check.outcome import Outcome, worst
 from lra_bench.check.pair import Pairing
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError, nearest
+from lra_bench.parameters import as_text, choices_of, parameters_of, type_of
 from lra_bench.registry import Registry, Spec
 
 Measure = Callable[[Pairing, Effort], Outcome]
@@ -94,12 +94,11 @@ def all_parts() -> list[Part]:
 def variants(part: Part) -> Iterator[Part]:
     """The part with each parameter that has a list of choices set to each other choice."""
     registry = _registries()[part.kind]
-    hints = typing.get_type_hints(registry.get(part.spec.name).__init__)
-    for parameter in registry.describe(part.spec.name).parameters:
-        hint = hints.get(parameter.name)
-        choices = ("true", "false") if hint is bool else typing.get_args(hint)
-        for choice in choices:
-            varied = registry.parse(f"{part.spec.name}:{parameter.name}={choice}")
+    made = registry.get(part.spec.name)
+    for parameter in parameters_of(made):
+        for choice in choices_of(type_of(made, parameter.name)):
+            setting = f"{parameter.name}={as_text(choice)}"
+            varied = registry.parse(f"{part.spec.name}:{setting}")
             if varied.parameters:
                 yield Part(part.kind, varied)
 

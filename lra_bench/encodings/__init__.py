@@ -14,6 +14,8 @@ _HERE = "lra_bench.encodings"
 encodings: Registry[Encoding] = Registry(
     "encoding",
     _HERE,
+    f"{_HERE}.base:Encoding",
+    ("geometry",),
     {
         "none": f"{_HERE}.none:NoEncoding",
         "sinusoidal": f"{_HERE}.sinusoidal:Sinusoidal",

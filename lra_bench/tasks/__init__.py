@@ -10,6 +10,8 @@ _HERE = "lra_bench.tasks"
 tasks: Registry[Task] = Registry(
     "task",
     _HERE,
+    f"{_HERE}.base:Task",
+    (),
     {
         "listops": f"{_HERE}.listops:ListOps",
         "text": f"{_HERE}.text:Text",
