@@ -21,7 +21,7 @@ from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.cell import identity_of
 from lra_bench.runner.plan import PlannedCell, plan
-from lra_bench.runner.study import set_aside_failed, standing
+from lra_bench.runner.study import set_aside, standing
 from tests.records import make_profile, make_record, write_store
 
 COMMITTED = Path(__file__).parents[1] / "results" / "mini-cpu"
@@ -172,7 +172,7 @@ def test_a_record_of_an_earlier_version_stands_for_its_cell(tmp_path: Path, vers
 def test_a_failed_record_of_an_earlier_version_makes_room(tmp_path: Path) -> None:
     planned = lra_cell()
     store = old_store(tmp_path, old_record(planned, "failed"))
-    set_aside_failed(store, [planned])
+    set_aside(store, [planned], "failed")
     assert not store.has(identity_of(planned))
     assert len(list((tmp_path / "replaced").iterdir())) == 1
 

@@ -24,9 +24,9 @@ from lra_bench.runner import keeping, preparation
 from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
 from lra_bench.runner.job import Job, run_claimed, run_jobs
 from lra_bench.runner.keeping import RecordKeptElsewhereError, keep
-from lra_bench.runner.plan import PlannedCell
+from lra_bench.runner.plan import PlannedCell, Retry
 from lra_bench.runner.progress import StudyProgress
-from lra_bench.runner.study import open_study, standing
+from lra_bench.runner.study import open_study, set_aside, standing
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.loop import Progress
 from tests.records import make_record
@@ -273,6 +273,19 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
     monkeypatch.setattr(preparation, "prepare_set", lambda *_: prepared)
     assert len(open_study(Study(), plan, store, tmp_path)) == 1
     assert len(open_study(Study(), plan, store, tmp_path, retry="failed")) == 2
+
+
+@pytest.mark.parametrize(("retry", "again"), [(None, []), ("failed", [1]), ("speed", [2])])
+def test_a_retry_sets_aside_the_records_that_it_asks_for(
+    store: ResultsStore, retry: Retry | None, again: list[int]
+) -> None:
+    whole, failed, unmeasured = chosen = cells(3)
+    store.add(record_of(whole))
+    store.add(record_of(failed, "failed"))
+    store.add(record_of(unmeasured).model_copy(update={"throughput": None}))
+    set_aside(store, chosen, retry)
+    assert [cell.seed for cell in chosen if not store.has(identity_of(cell))] == again
+    assert len(list(store.root.glob("replaced/*.json"))) == len(again)
 
 
 def test_where_no_data_can_be_had_nothing_is_recorded(

@@ -24,7 +24,7 @@ from lra_bench.results.store import ResultsStore
 from lra_bench.runner import cell as cell_module
 from lra_bench.runner.cell import checkpoint_of, run_cell
 from lra_bench.runner.job import run_claimed
-from lra_bench.runner.study import set_aside_failed
+from lra_bench.runner.study import set_aside
 from lra_bench.tasks import tasks
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.evaluation import evaluate
@@ -297,7 +297,7 @@ def test_a_cell_that_fails_late_carries_on_when_tried_again(prepared: Path, tmp_
     failed = run_claimed(cell, prepared, store, CPU, lambda _: Progress(update=lose))
     assert failed is not None
     assert failed.status == "failed"
-    set_aside_failed(store, [cell])
+    set_aside(store, [cell], "failed")
     told = Progress(update=lambda step, *_: steps.append(step))
     record = run_claimed(cell, prepared, store, CPU, lambda _: told)
     assert record is not None

@@ -7,7 +7,7 @@ import os
 import signal
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lra_bench.errors import InputError, nearest
 from lra_bench.runner.launchers import LAUNCHERS
@@ -50,8 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--retry",
         nargs="?",
         const="failed",
-        metavar="data",
-        help="train again the cells whose record is not 'done', or those trained on other data",
+        metavar="WHICH",
+        help="train again the cells whose record is not 'done' (failed, the default), is of other "
+        "data (data), or has no speed (speed)",
     )
     parser.add_argument(
         "--watch", action="store_true", help="keep a report page up to date as records arrive"
@@ -100,11 +101,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settle_retry(arguments: argparse.Namespace) -> None:
     """A study file may follow `--retry`. Raises InputError where another word does."""
-    wanted = arguments.retry
-    if wanted in (None, "failed", "data"):
+    from lra_bench.runner.plan import Retry
+
+    wanted, known = arguments.retry, get_args(Retry)
+    if wanted is None or wanted in known:
         return
     if arguments.study is not None or not wanted.endswith((".yaml", ".yml")):
-        raise InputError(f"--retry '{wanted}': {nearest(wanted, ('failed', 'data'))}")
+        raise InputError(f"--retry '{wanted}': {nearest(wanted, known)}")
     arguments.study, arguments.retry = Path(wanted), "failed"
 
 

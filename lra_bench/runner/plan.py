@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lra_bench.config import Cell, Settings, Study, settings_for
 from lra_bench.errors import InputError
 from lra_bench.registry import Spec, load_plugin
+
+# Which cells with a record are run again: those that did not end as `done`, those of other data
+# than the study's, those whose speed could not be measured.
+Retry = Literal["failed", "data", "speed"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from lra_bench.config import Cell, Study
 from lra_bench.errors import InputError
@@ -17,13 +16,11 @@ from lra_bench.runner.cell import failed_record, identity_of
 from lra_bench.runner.job import Job
 from lra_bench.runner.launchers.base import Launcher
 from lra_bench.runner.other_data import trained_on_other_data
-from lra_bench.runner.plan import PlannedCell
+from lra_bench.runner.plan import PlannedCell, Retry
 from lra_bench.runner.preparation import PreparedSets, prepare_all
 from lra_bench.runner.progress import StudyProgress
 
 _log = logging.getLogger(__name__)
-
-Retry = Literal["failed", "data"]
 
 
 def run_study(
@@ -37,8 +34,8 @@ def run_study(
 ) -> Counter[str]:
     """Run all valid cells without a record.
 
-    With `retry` also those that did not end well (`failed`), or those whose records are of other
-    data than the study's (`data`).
+    With `retry` also those that did not end well (`failed`), those whose records are of other data
+    than the study's (`data`), or those whose speed could not be measured (`speed`).
 
     `launcher` says where they run; `loggers` names those of `lra_bench.runner.loggers` that
     follow each cell.
@@ -67,8 +64,7 @@ def open_study(
     store.create()
     add_cells(store, [one.summary() for one in planned])
     cells = [one.cell for one in planned if one.valid]
-    if retry == "failed":
-        set_aside_failed(store, cells)
+    set_aside(store, cells, retry)
     counts: Counter[str] = Counter()
     for cell in trained_on_other_data(store, cells, study, cache):
         if retry == "data":
@@ -116,10 +112,15 @@ def _record_spoilt(cells: Iterable[Cell], sets: PreparedSets, store: ResultsStor
         )
 
 
-def set_aside_failed(store: ResultsStore, cells: Iterable[Cell]) -> None:
-    """Move the records that are not `done` out of the way of another try."""
+def set_aside(store: ResultsStore, cells: Iterable[Cell], retry: Retry | None) -> None:
+    """Move the records that `failed` or `speed` asks for out of the way of another try."""
     for identity in map(identity_of, cells):
         with contextlib.suppress(InputError):
             record = store.get(identity)
-            if record is not None and record.status != "done":
+            if record is None:
+                continue
+            done = record.status == "done"
+            if (retry == "failed" and not done) or (
+                retry == "speed" and done and record.throughput is None
+            ):
                 store.set_aside(identity)
