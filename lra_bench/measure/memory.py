@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import torch
 
 from lra_bench.results.record import RESIDENT, Memory
@@ -13,7 +16,6 @@ from lra_bench.training.allocator import return_freed_memory
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
-_MEMINFO = Path("/proc/meminfo")
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 # (limit, use) of the control group this process is in, versions 2 and 1.
 _GROUPS = (
@@ -39,13 +41,11 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             self._base = torch.cuda.memory_allocated(device)
-        elif _STATUS.exists():
-            return_freed_memory()
-            try:
-                _CLEAR_REFS.write_text(_RESET_PEAK)
-                self._base = _resident("VmRSS")
-            except OSError:
-                self._base = None
+            return
+        return_freed_memory()
+        with contextlib.suppress(OSError):
+            _CLEAR_REFS.write_text(_RESET_PEAK)
+            self._base = psutil.Process().memory_info().rss
 
     def read(self) -> Memory | None:
         """The peak so far over the base, or None where the platform can't tell."""
@@ -54,41 +54,38 @@ class PeakMemory:
         if self.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.device)
             return Memory(peak_bytes=peak - self._base, method="CUDA allocator, peak over base")
-        peak = _resident("VmHWM")
-        return Memory(
-            peak_bytes=max(0, peak - self._base),
-            method=RESIDENT,
-        )
+        return Memory(peak_bytes=max(0, _peak_resident() - self._base), method=RESIDENT)
 
 
 def stay_within_free_memory() -> None:
     """Let this process fail to allocate rather than push others out of memory (Linux)."""
-    free = _free_memory()
-    if free is None:
+    if not psutil.LINUX:
         return
-    import resource  # not on every system
-
     # Should the system run out all the same, this process is the one to go.
     with contextlib.suppress(OSError):
         _OOM_SCORE.write_text("1000")
-    limit = _resident("VmSize") + int(_SHARE_OF_FREE * free)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    process = psutil.Process()
+    limit = process.memory_info().vms + int(_SHARE_OF_FREE * free_memory(torch.device("cpu")))
+    _, highest = process.rlimit(psutil.RLIMIT_AS)
+    process.rlimit(psutil.RLIMIT_AS, (limit, highest))
 
 
-def _free_memory() -> int | None:
-    """Bytes that can be had without swapping, within the control group's limit."""
-    if not _MEMINFO.exists():
-        return None
-    fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
-    free = int(fields["MemAvailable"].split()[0]) * 1024
-    for limit, use in _GROUPS:
-        if limit.exists() and (most := limit.read_text().strip()) != "max":
-            free = min(free, int(most) - int(use.read_text()))
-    return free
+def free_memory(device: torch.device) -> int:
+    """Bytes that could be allocated on a device now; on a CPU, within the container's limit."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min([psutil.virtual_memory().available, *_left_in_groups()])
 
 
-def _resident(field: str) -> int:
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"{_STATUS} has no {field}")
+def _left_in_groups() -> Iterator[int]:
+    """What a container's limit leaves, its file cache counted as free; none without a limit."""
+    for limit, used in _GROUPS:
+        with contextlib.suppress(OSError, ValueError):
+            statistics = (limit.parent / "memory.stat").read_text()
+            cached = sum(map(int, re.findall(r"^inactive_file (\d+)", statistics, re.M)))
+            yield max(0, int(limit.read_text()) - int(used.read_text()) + cached)
+
+
+def _peak_resident() -> int:
+    """The greatest resident size of this process since it was last reset, which psutil lacks."""
+    return 1024 * sum(map(int, re.findall(r"^VmHWM:\s+(\d+)", _STATUS.read_text(), re.M)))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lra_bench.measure.throughput import seconds_per_call, synchronise
+from lra_bench.measure.throughput import seconds_per_call
 from lra_bench.results.record import Throughput
-from lra_bench.training.device import precision_context
+from lra_bench.training.device import precision_context, synchronise
 
 if TYPE_CHECKING:
     from lra_bench.data.batches import Batch

@@ -10,6 +10,7 @@ from statistics import median
 import torch
 
 from lra_bench.training import distributed
+from lra_bench.training.device import synchronise
 
 WARM_UP = 2
 BLOCKS = 5
@@ -18,12 +19,6 @@ FEWEST_BLOCKS = 3
 BLOCK_SECONDS = float(os.environ.get("LRA_BENCH_BLOCK_SECONDS") or 0.2)
 # Calls as slow as this are not made more often than needed for a median and a spread.
 SLOW_SECONDS = 5.0
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all work it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def seconds_per_call(

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.profiler import record_function
 
 from lra_bench.data.batches import Batch, CellData, DeviceSplit
-from lra_bench.measure.throughput import synchronise
+from lra_bench.training.device import synchronise
 from lra_bench.training.loop import Trainer
 
 IN_STEP = ("data", "forward", "loss and backward", "optimiser")

@@ -22,7 +22,6 @@ from lra_bench.data.store import Manifest
 from lra_bench.measure.environment import environment
 from lra_bench.measure.memory import PeakMemory, stay_within_free_memory
 from lra_bench.measure.speed import memory_steps, speed, train_step
-from lra_bench.measure.throughput import synchronise
 from lra_bench.model.classifier import Classifier, build, count_parameters
 from lra_bench.profiling.plan import Measurement, Tokens, sized_task
 from lra_bench.profiling.tokens import full_rows
@@ -30,7 +29,7 @@ from lra_bench.registry import Spec, load_plugin
 from lra_bench.results.record import Data, Memory, Parameters, Record, Status
 from lra_bench.tasks.base import Task
 from lra_bench.training.allocator import keep_freed_memory
-from lra_bench.training.device import Precision, choose_compiled, choose_device
+from lra_bench.training.device import Precision, choose_compiled, choose_device, synchronise
 from lra_bench.training.loop import Trainer
 from lra_bench.training.out_of_memory import is_out_of_memory
 from lra_bench.training.random_state import seed_everything

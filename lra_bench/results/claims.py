@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 from lra_bench.errors import one_line
 from lra_bench.results import files
 
@@ -245,10 +247,11 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine began, in clock ticks since boot; empty where it has ended."""
+    """Seconds from boot to a process's start, by no clock that can be set; empty where it ended."""
     try:
-        # The name in parentheses may hold anything; fields are counted from behind it.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return ""
+        return f"{process.create_time() - psutil.boot_time():.2f}"
+    except psutil.Error:
         return ""
-    return "" if fields[0] in "ZX" else fields[19]

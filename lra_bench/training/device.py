@@ -64,6 +64,12 @@ def _has_native_bfloat16(device: torch.device) -> bool:
     )
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all work it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def precision_context(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """Autocast for bfloat16, nothing for float32."""
     if precision == "float32":

@@ -18,13 +18,12 @@ from torch.nn import functional
 from lra_bench.config import Settings
 from lra_bench.data.batches import Batch, BatchOrder, CellData, DeviceSplit
 from lra_bench.errors import InputError
-from lra_bench.measure.throughput import synchronise
 from lra_bench.model.classifier import Classifier
 from lra_bench.results.record import CurvePoint
 from lra_bench.training import distributed
 from lra_bench.training.allocator import return_freed_memory
 from lra_bench.training.checkpoint import Checkpoint
-from lra_bench.training.device import Precision, precision_context
+from lra_bench.training.device import Precision, precision_context, synchronise
 from lra_bench.training.evaluation import Score, evaluate
 from lra_bench.training.interruption import Interruption
 from lra_bench.training.optimiser import build_optimiser, set_learning_rate

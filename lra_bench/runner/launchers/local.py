@@ -16,9 +16,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from lra_bench.errors import InputError
+from lra_bench.measure.memory import free_memory
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.cell import failed_record, identity_of
@@ -26,7 +28,7 @@ from lra_bench.runner.job import POLL_SECONDS, Job
 from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers import worker
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
-from lra_bench.runner.launchers.memory import Needs, free_memory, resident
+from lra_bench.runner.launchers.memory import Needs
 from lra_bench.runner.launchers.worker import Place
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.training.device import choose_device
@@ -69,7 +71,7 @@ class _Worker:
 
     def assign(self, task: _Task) -> None:
         """Send a job."""
-        self.task, self._before = task, resident(self.process.pid or 0)
+        self.task, self._before = task, _resident(self.process.pid)
         job = task.job
         message = {
             "cell": job.cell.model_dump(mode="json"),
@@ -87,7 +89,7 @@ class _Worker:
         if self.device.type == "cuda":
             # What a process holds on a device can't be seen from here.
             return self.task.need
-        return max(0, self.task.need - (resident(self.process.pid or 0) - self._before))
+        return max(0, self.task.need - (_resident(self.process.pid) - self._before))
 
     def ending(self) -> str:
         """How the process ended."""
@@ -331,6 +333,14 @@ def _dealt(cores: list[int], workers: int) -> list[tuple[int, ...]]:
         return [(cores[index % len(cores)],) for index in range(workers)]
     bounds = [index * len(cores) // workers for index in range(workers + 1)]
     return [tuple(cores[start:stop]) for start, stop in itertools.pairwise(bounds)]
+
+
+def _resident(pid: int | None) -> int:
+    """Bytes of memory that a process holds; 0 where it has ended."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def _readable(store: ResultsStore) -> Iterator[Record]:

@@ -1,11 +1,8 @@
-"""How much memory a cell will need, and how much there is."""
+"""How much memory a cell will need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-
-import torch
 
 from lra_bench.attention import attentions
 from lra_bench.config import Cell
@@ -48,7 +45,9 @@ class Needs:
         """Take in what a cell was measured to need."""
         if record.memory is None:
             return
-        key = _key(record.identity.config)
+        # Where memory ran out, the peak is that of smaller parts of a batch than were configured.
+        parts = {} if record.micro_batches is None else {"accumulate": record.micro_batches}
+        key = _key(record.identity.config | parts)
         peak = record.memory.run_peak_bytes or record.memory.peak_bytes
         self._peaks[key] = max(self._peaks.get(key, 0), peak)
 
@@ -79,44 +78,5 @@ def estimate(cell: Cell) -> int:
     return round(BYTES_A_PARAMETER * parameters + activations)
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes that could be allocated on a device now; on a CPU, within the container's limit."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return min(_available(), _left_in_cgroup())
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process holds; 0 where that can't be known."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, ValueError):
-        return 0
-    return pages * 4096
-
-
 def _key(config: dict[str, object]) -> tuple[object, ...]:
     return (config["task"], config["attention"], *(config.get(name) for name in _SIZES))
-
-
-def _available() -> int:
-    """What Linux says could be had without swapping; elsewhere no limit is known."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return 1 << 62
-    found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return found[0] * 1024 if found else 1 << 62
-
-
-def _left_in_cgroup() -> int:
-    """What a container's limit leaves, its file cache counted as free."""
-    root = Path("/sys/fs/cgroup")
-    try:
-        limit = int((root / "memory.max").read_text())
-        used = int((root / "memory.current").read_text())
-        lines = (root / "memory.stat").read_text().splitlines()
-    except (OSError, ValueError):
-        return 1 << 62
-    cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    return max(0, limit - used + cached)
