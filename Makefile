@@ -3,14 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 RESULTS := results/smoke
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
-# The stand-ins at their easy setting: at others so short a training learns nothing.
-EASY := text:difficulty=easy retrieval:difficulty=easy image:difficulty=easy
+# Short lists, easy stand-ins and small images: at others so short a training learns nothing.
+TASKS := listops:min_length=10,max_length=60 text:difficulty=easy retrieval \
+	image:size=16,difficulty=easy pathfinder:size=16,difficulty=easy
 
 .PHONY: bench test lint types faults browser slow clean
 
 # Train a small matrix over all five tasks, offline, and write the report.
 bench: .venv/ready
-	$(BIN)/python run_bench.py run --protocol smoke --tasks listops $(EASY) pathfinder \
+	$(BIN)/python run_bench.py run --protocol smoke --tasks $(TASKS) \
 		--attention linear softmax --encodings none sinusoidal learned rope --output $(RESULTS)
 	$(BIN)/python run_bench.py report $(RESULTS)
 

@@ -119,7 +119,7 @@ def test_the_order_of_topics_tells(difficulty):
 
 
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
-@pytest.mark.parametrize(("size", "classes", "count"), [(32, 10, 200), (128, 2, 20)])
+@pytest.mark.parametrize(("size", "classes", "count"), [(16, 10, 400), (32, 10, 200), (128, 2, 20)])
 def test_the_direction_of_the_marks_tells(difficulty, size, classes, count):
     symbols, _, labels = marks.draw(difficulty, size, classes)(np.random.default_rng(0), count)
     images = symbols.reshape(-1, size, size).astype(np.float64)

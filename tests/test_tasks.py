@@ -141,6 +141,20 @@ def test_the_stand_in_for_path_x_is_as_long(tmp_path):
     assert manifest.grid == [128, 128]
 
 
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [("image", "synthetic-image16-medium"), ("pathfinder", "synthetic-marks16-hard")],
+)
+def test_the_smallest_images_are_stand_ins_alone(tmp_path, name, dataset):
+    _, manifest = made(f"{name}:size=16", "synthetic", tmp_path, Request(limit=3))
+    assert manifest.dataset == dataset
+    assert manifest.length == manifest.splits["train"].longest == 256
+    assert manifest.grid == [16, 16]
+    real = "hub" if name == "image" else "generated"
+    with pytest.raises(InputError, match=f"size sets the synthetic stand-in, not source '{real}'"):
+        made(f"{name}:size=16", real, tmp_path, Request(limit=3))
+
+
 def test_generated_trees_fit_the_wanted_length(tmp_path):
     _, manifest = made("listops", "generated", tmp_path, Request(limit=50, length=200))
     assert manifest.dataset == "listops-minlength50-maxlength200"

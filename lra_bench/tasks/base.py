@@ -170,7 +170,9 @@ class Task:
         return " ".join(str(int(symbol)) for symbol in symbols)
 
 
-def only_synthetic(task: str, parameter: str, value: str, default: str, source: str) -> None:
+def only_synthetic(
+    task: str, parameter: str, value: int | str, default: int | str, source: str
+) -> None:
     """Refuse a parameter of the stand-in for real data, where it would change only the name."""
     if value != default:
         raise InputError(

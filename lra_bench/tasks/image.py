@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from lra_bench.errors import InputError
 from lra_bench.tasks.base import Block, Request, Task, only_synthetic
 
 if TYPE_CHECKING:
@@ -25,17 +26,25 @@ class Image(Task):
     own_data: ClassVar = {"cifar10": (50_000, 10_000)}
     symbols = 256
     classes = 10
-    length = SIZE * SIZE
-    grid = (SIZE, SIZE)
 
-    def __init__(self, *, difficulty: Literal["easy", "medium", "hard"] = "medium") -> None:
-        """Choose the difficulty of the synthetic stand-in; real photographs have none."""
-        self.difficulty = difficulty
+    def __init__(
+        self,
+        *,
+        size: int = SIZE,
+        difficulty: Literal["easy", "medium", "hard"] = "medium",
+    ) -> None:
+        """Choose height and width (16, 32), and difficulty, of the synthetic stand-in."""
+        if size not in (16, SIZE):
+            raise InputError(f"task 'image': size {size} is none of 16, 32")
+        self.size, self.difficulty = size, difficulty
+        self.grid = (size, size)
+        self.length = size * size
 
     def dataset(self, source: str, request: Request) -> str:
         """`cifar10`, `cifar10-jpeg` where any image was re-encoded, or the stand-in."""
         if source == "synthetic":
-            return f"synthetic-image-{self.difficulty}"
+            return f"synthetic-image{'' if self.size == SIZE else self.size}-{self.difficulty}"
+        only_synthetic(self.name, "size", self.size, SIZE, source)
         only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
         if source == "hub":
             return "cifar10"
@@ -78,7 +87,7 @@ class Image(Task):
         from lra_bench.data.synthetic import blocks
         from lra_bench.data.synthetic.marks import draw
 
-        return blocks(draw(self.difficulty, SIZE, self.classes), request, batch=500)
+        return blocks(draw(self.difficulty, self.size, self.classes), request, batch=500)
 
 
 def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]:

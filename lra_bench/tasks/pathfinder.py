@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import SPLITS, Block, Request, Task
+from lra_bench.tasks.base import SPLITS, Block, Request, Task, only_synthetic
 
 if TYPE_CHECKING:
     from lra_bench.data.sources.pathfinder_release import Listed
 
-SIDES = (32, 64, 128, 256)
+SIDES = (16, 32, 64, 128, 256)  # 16: the stand-in alone
 SIZES = {"train": 160_000, "validation": 20_000, "test": 20_000}
 SEED = 2020
 
@@ -49,9 +49,12 @@ class Pathfinder(Task):
         size: int = 32,
         difficulty: Literal["easy", "intermediate", "hard"] = "hard",
     ) -> None:
-        """Choose height and width in pixels (32, 64, 128, 256), and how long the paths are."""
+        """Choose height and width in pixels (32, 64, 128, 256), and how long the paths are.
+
+        The stand-in can be drawn in 16×16 too.
+        """
         if size not in SIDES:
-            raise InputError(f"task 'pathfinder': size {size} is none of 32, 64, 128, 256")
+            raise InputError(f"task 'pathfinder': size {size} is none of 16, 32, 64, 128, 256")
         self.size, self.difficulty = size, difficulty
         self.grid = (size, size)
         self.length = size * size
@@ -61,6 +64,8 @@ class Pathfinder(Task):
         if source == "synthetic":
             long = "-16k" if self.size == 128 else str(self.size)
             return f"synthetic-marks{long}-{self.difficulty}"
+        if self.size == 16:
+            only_synthetic(self.name, "size", self.size, 32, source)
         if source == "local":
             self._metadata(request)
         return f"pathfinder{self.size}-{self.difficulty}"

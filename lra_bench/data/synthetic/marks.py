@@ -17,7 +17,7 @@ from numpy import ndarray
 from lra_bench.data.synthetic import Difficulty, Draw
 
 NEAREST, FARTHEST = 0.31, 0.75  # between the marks, in sides of the image
-MARGIN = 3  # pixels from a mark's centre to the border, at least
+MARGIN = 3  # pixels from a mark's centre to the border, at least; on smaller images fewer
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def draw(difficulty: Difficulty, size: int, classes: int) -> Draw:
     """Return what draws (symbols, lengths, labels) of size × size images, row by row."""
     setting = _SETTINGS[difficulty]
     dots = setting.dots * size**2 // 32**2
+    margin = min(MARGIN, MARGIN * size // 32)
 
     def images(
         random: np.random.Generator, count: int
@@ -56,8 +57,8 @@ def draw(difficulty: Difficulty, size: int, classes: int) -> Draw:
         angle = (labels + random.uniform(0.1, 0.9, count)) * (2 * np.pi / classes)
         away = size * random.uniform(NEAREST, FARTHEST, count)
         step = np.rint(away * np.stack([np.sin(angle), np.cos(angle)])).astype(np.int64)
-        low = MARGIN - np.minimum(step, 0)
-        high = size - 1 - MARGIN - np.maximum(step, 0)
+        low = margin - np.minimum(step, 0)
+        high = size - 1 - margin - np.maximum(step, 0)
         first = random.integers(low, high + 1)
         pixels = random.standard_normal((count, size, size))
         for y, x in random.integers(0, size, (dots, 2, count)):
