@@ -328,7 +328,7 @@ def startup_here(data_dir: str) -> dict[str, Any]:
     original, Trainer.run = Trainer.run, run  # type: ignore[assignment,method-assign]
     source = ["--data-dir", data_dir] if (Path(data_dir) / "imdb").is_dir() else []
     with tempfile.TemporaryDirectory() as output:
-        arguments = ["run", "--protocol", "small", "--tasks", "text", "--attention", "linear"]
+        arguments = ["run", "--protocol", "small", "--tasks", "text", "--attentions", "linear"]
         arguments += ["--encodings", ENCODING, *(source or ["--source", "synthetic"])]
         try:
             command([*arguments, "--cache-dir", str(cache()), "--output", output])

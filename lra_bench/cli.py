@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import logging
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from lra_bench import __version__
+from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError, nearest, one_line
 
 COMMANDS = ("run", "list", "check", "show", "profile", "data", "report", "results")
@@ -33,18 +32,13 @@ class _Warnings(logging.Handler):
         print(f"lra-bench: {one_line(record.getMessage())}", file=sys.stderr)
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """The parser of all commands; their modules are light to import."""
-    parser = _Parser(prog="lra-bench", description="Long Range Arena: train, measure, compare.")
+    parser = CommandParser(
+        prog="lra-bench", description="Long Range Arena: train, measure, compare."
+    )
     parser.add_argument("--version", action="version", version=f"lra-bench {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS:
         command = importlib.import_module(f"lra_bench.commands.{name}")
         subparser = subparsers.add_parser(name, help=command.HELP, description=command.HELP)

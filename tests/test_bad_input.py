@@ -223,7 +223,7 @@ def plugin_files() -> st.SearchStrategy[Case]:
     )
     command = st.sampled_from([[*DRY, *SYNTHETIC], ["list", "encodings"], ["check"]])
     return st.tuples(command, content).map(
-        lambda case: ([*case[0], "--plugin", "{}/own.py"], {"own.py": case[1]})
+        lambda case: ([*case[0], "--plugins", "{}/own.py"], {"own.py": case[1]})
     )
 
 
@@ -237,7 +237,7 @@ def flags() -> st.SearchStrategy[Case]:
     dry = [*DRY, *SYNTHETIC]
     known = {
         "tasks": tasks.names(),
-        "attention": attentions.names(),
+        "attentions": attentions.names(),
         "encodings": encodings.names(),
     }
     choices = [
@@ -257,7 +257,7 @@ def flags() -> st.SearchStrategy[Case]:
             lambda x: [*DRY, "--source", x]
         ),
         missing().map(lambda x: [*DRY, "--data-dir", x]),
-        missing().map(lambda x: [*dry, "--plugin", x]),
+        missing().map(lambda x: [*dry, "--plugins", x]),
         missing().map(lambda x: ["run", x]),
         without_number(int).map(lambda x: ["run", *SYNTHETIC, "--workers", x]),
         TEXT.map(lambda x: ["run", "--tasks", "text", *SYNTHETIC, "--device", f"x{x}"]),

@@ -285,7 +285,7 @@ def test_the_command_names_what_a_plugin_breaks_and_answers_one(
 ) -> None:
     monkeypatch.setattr("lra_bench.check.effort.effort_of", lambda *, quick: BRIEF)
     file = plugin(tmp_path, BROKEN["padding leak"][0])
-    assert main(["check", "--plugin", str(file), "--quick"]) == 1
+    assert main(["check", "--plugins", str(file), "--quick"]) == 1
     printed = capsys.readouterr()
     assert "broken, padding: with" in printed.out
     assert "allowed is 1e-05" in printed.out

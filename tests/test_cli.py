@@ -69,7 +69,7 @@ def tiny_run(output: Path, cache: Path, *more: object) -> subprocess.CompletedPr
 
 def test_run_resume_and_report_with_a_plugin(tmp_path: Path, cache: Path, plugin: Path) -> None:
     output = tmp_path / "results"
-    encodings = ["--encodings", "none", "scaled:rate=0.1", "--plugin", plugin]
+    encodings = ["--encodings", "none", "scaled:rate=0.1", "--plugins", plugin]
     first = tiny_run(output, cache, *encodings)
     assert first.returncode == 0, first.stderr
     assert f"running plugin file {plugin}" in first.stderr
@@ -94,7 +94,7 @@ def test_run_resume_and_report_with_a_plugin(tmp_path: Path, cache: Path, plugin
 
 
 def test_plugin_is_listed(plugin: Path) -> None:
-    result = program("list", "encodings", "--json", "--plugin", plugin)
+    result = program("list", "encodings", "--json", "--plugins", plugin)
     rows = {row["name"]: row for row in json.loads(result.stdout)}
     assert rows["scaled"]["parameters"] == [{"name": "rate", "type": "float", "default": "0.01"}]
     assert rows["scaled"]["origin"] == "scaled.py"
@@ -125,7 +125,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_dry_run_prints_the_plan(tmp_path: Path) -> None:
     result = program(
         "run", "--dry-run", "--protocol", "smoke", "--tasks", "text", "image",
-        "--attention", "linear", "--encodings", "rope", "fire", "--output", tmp_path / "x",
+        "--attentions", "linear", "--encodings", "rope", "fire", "--output", tmp_path / "x",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "4 cells: 2 valid, 0 done, 2 invalid" in result.stdout
@@ -137,7 +137,7 @@ BAD = {
     "command": (["rum"], "did you mean 'run'?"),
     "task": (["run", "--tasks", "txt"], "did you mean 'text'?"),
     "encoding": (["run", "--encodings", "ropee"], "did you mean 'rope'?"),
-    "attention": (["run", "--attention", "sofmax"], "did you mean 'softmax'?"),
+    "attention": (["run", "--attentions", "sofmax"], "did you mean 'softmax'?"),
     "parameter": (["run", "--encodings", "rope:stagge=inputs"], "did you mean 'stage'?"),
     "value": (["run", "--encodings", "rope:stage=here"], "does not fit"),
     "protocol": (["run", "--protocol", "smal"], "did you mean 'small'?"),
@@ -149,7 +149,7 @@ BAD = {
     "source": (["run", "--source", "offlin"], "did you mean 'offline'?"),
     "data directory": (["run", "--data-dir", "/nowhere/at/all"], "/nowhere/at/all"),
     "study file": (["run", "missing.yaml"], "missing.yaml"),
-    "plugin": (["run", "--plugin", "missing.py"], "missing.py"),
+    "plugin": (["run", "--plugins", "missing.py"], "missing.py"),
     "store": (["report", "/nowhere/at/all"], "/nowhere/at/all"),
     "device": (["run", "--tasks", "text", "--protocol", "smoke", "--device", "abacus"], "abacus"),
 }
@@ -176,7 +176,7 @@ def test_study_file_with_a_syntax_error_names_its_line(tmp_path: Path) -> None:
 def test_plugin_that_fails_names_its_line(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("x = 1\ny = x / 0\n")
-    result = program("list", "encodings", "--plugin", path)
+    result = program("list", "encodings", "--plugins", path)
     assert result.returncode == 2
     assert "line 2: ZeroDivisionError" in result.stderr
 
@@ -208,7 +208,7 @@ def test_a_failing_cell_leaves_the_others_and_can_be_retried(tmp_path: Path, cac
     path = tmp_path / "failing.py"
     path.write_text(FAILING)
     output = tmp_path / "results"
-    arguments = ["--encodings", "failing", "none", "--plugin", path]
+    arguments = ["--encodings", "failing", "none", "--plugins", path]
     first = tiny_run(output, cache, *arguments)
     assert first.returncode == 1
     assert "1 done, 1 failed" in first.stdout

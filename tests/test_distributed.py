@@ -12,7 +12,7 @@ from tests.program import by_torchrun, command, finish, outcomes
 # A pair task and a single one; draws that must be the same in both processes; micro-batches.
 STUDY = (
     *("--tasks", "text:difficulty=easy", "retrieval:difficulty=easy"),
-    *("--attention", "performer:number=16"),
+    *("--attentions", "performer:number=16"),
     *("--encodings", "spe-sine:realisations=8,sines=2"),
 )
 SETTINGS: dict[str, Any] = {"dropout": 0, "accumulate": 2, "clip": 0.05, "length": 512}

@@ -105,7 +105,7 @@ def test_workers_write_the_records_of_an_inline_run(
     plugin = tmp_path / "deadly.py"
     plugin.write_text(DEADLY)
     names = ("none", "rope", "deadly-once", "deadly")
-    more = ("--encodings", *names, "--plugin", plugin, *LOCAL)
+    more = ("--encodings", *names, "--plugins", plugin, *LOCAL)
     ended = finish(command(output, cache, *more))
     assert ended.returncode == 1, ended.stderr
     assert "3 done, 1 failed" in ended.stdout

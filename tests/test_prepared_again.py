@@ -107,7 +107,7 @@ def test_a_changed_plugin_is_prepared_anew(tmp_path: Path) -> None:
     for symbol in (1, 1, 2):
         plugin = tmp_path / "constant.py"
         plugin.write_text(PLUGIN.replace("SYMBOL", str(symbol)))
-        flags = ["--plugin", str(plugin), "--cache-dir", str(tmp_path / "cache"), "--json"]
+        flags = ["--plugins", str(plugin), "--cache-dir", str(tmp_path / "cache"), "--json"]
         done = finish([sys.executable, "run_bench.py", "data", "prepare", "constant", *flags])
         assert done.returncode == 0, done.stderr
         found.append(json.loads(done.stdout))

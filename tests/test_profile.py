@@ -231,8 +231,8 @@ def test_the_command_lists_invalid_pairs_and_runs_plugins(
         '    """Nothing."""\n'
     )
     small = [f"{key}={value}" for key, value in TINY.items()]
-    command = ["profile", "--encodings", "profiled", "fire", "--attention", "linear"]
-    command += ["--lengths", "64", "--batch", "2", "--plugin", str(plugin), "--set", *small]
+    command = ["profile", "--encodings", "profiled", "fire", "--attentions", "linear"]
+    command += ["--lengths", "64", "--batch", "2", "--plugins", str(plugin), "--set", *small]
     command += ["--output", str(tmp_path / "store"), "--device", "cpu"]
     assert main([*command, "--dry-run"]) == 0
     assert "2 measurements: 1 valid, 0 done" in capsys.readouterr().out
@@ -248,7 +248,7 @@ def test_the_command_lists_invalid_pairs_and_runs_plugins(
 def test_a_trace_leaves_its_files_and_prints_its_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["profile", "--trace", "--attention", "linear", "--lengths", "64", "--batch", "2"]
+    command = ["profile", "--trace", "--attentions", "linear", "--lengths", "64", "--batch", "2"]
     command += ["--tokens", "random", "--steps", "2", "--device", "cpu"]
     command += ["--set", "precision=float32", "evaluation_batch=2"]
     assert main([*command, "--output", str(tmp_path)]) == 0

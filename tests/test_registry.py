@@ -291,7 +291,7 @@ def test_two_plugin_files_of_one_name_are_two(tmp_path: Path) -> None:
         file.parent.mkdir()
         file.write_text(TWIN.replace("NUMBER", str(number)))
         files.append(str(file))
-    result = finish([*list_encodings(), "--json", "--plugin", *files])
+    result = finish([*list_encodings(), "--json", "--plugins", *files])
     assert result.returncode == 0, result.stderr
     rows = {row["name"]: row for row in json.loads(result.stdout)}
     for number in (1, 2):

@@ -363,7 +363,7 @@ def test_the_documented_plugin_works(tmp_path):
     page = (root / "docs" / "adding-a-task.md").read_text()
     plugin = tmp_path / "parity.py"
     plugin.write_text(page.partition("```python\n")[2].partition("```")[0])
-    arguments = ["--plugin", str(plugin), "--limit", "50", "--cache-dir", str(tmp_path)]
+    arguments = ["--plugins", str(plugin), "--limit", "50", "--cache-dir", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "run_bench.py", "data", "describe", "parity:bits=16", *arguments],
         cwd=root,

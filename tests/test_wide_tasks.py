@@ -54,7 +54,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_task_of_a_thousand_symbols_and_classes_is_trained_as_it_is(
     plugin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--plugin", plugin, "--cache-dir", str(tmp_path / "cache")]
+    flags = ["--plugins", plugin, "--cache-dir", str(tmp_path / "cache")]
     study = ["--tasks", "first", "--protocol", "smoke", "--encodings", "none", *flags]
     small = ["length=8", "dim=16", "qkv=16", "mlp=16", "steps=4", "evaluate_every=4"]
     small += ["train_examples=1000"]
@@ -93,7 +93,7 @@ def test_many_classes_and_levels_fit_a_line_and_a_picture(tmp_path: Path) -> Non
 def test_a_label_that_is_no_class_is_one_line(
     plugin: str, tmp_path: Path, shift: int, label: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--plugin", plugin, "--cache-dir", str(tmp_path / "cache")]
+    flags = ["--plugins", plugin, "--cache-dir", str(tmp_path / "cache")]
     assert main(["data", "prepare", f"first:shift={shift}", *flags]) == 2
     example = 0 if shift > 0 else 999
     told = capsys.readouterr().err.splitlines()[-1]

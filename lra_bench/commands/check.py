@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lra_bench.command_parser import CommandParser
+
 if TYPE_CHECKING:
     from lra_bench.check.suite import Part, Row
 
@@ -16,16 +18,14 @@ HELP = "test encodings and attentions for the suite's invariants"
 EXIT_BROKEN = 1
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """Declare the flags."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as lrpe:core=permutation")
     parser.add_argument("--all", action="store_true", help="every registered part")
     parser.add_argument(
         "--variants", action="store_true", help="also each alternative of the parts' parameters"
     )
-    parser.add_argument(
-        "--plugin", dest="plugins", nargs="+", type=Path, default=[], metavar="FILE"
-    )
+    parser.add_several("--plugins", type=Path, default=[], metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="shorter lengths, no code generation")
     parser.add_argument("--json", action="store_true", help="as JSON, with details")
 
@@ -66,7 +66,7 @@ def _parts(arguments: argparse.Namespace) -> list[Part]:
     elif not parts:
         parts = [part for part in all_parts() if part not in built_in]
     if not parts:
-        raise InputError("name encodings or attentions to check, or give --all or --plugin FILE")
+        raise InputError("name encodings or attentions to check, or give --all or --plugins FILE")
     if arguments.variants:
         parts = [one for part in parts for one in (part, *variants(part))]
     return list(dict.fromkeys(parts))

@@ -8,12 +8,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError
 
 HELP = "prepare the tasks' data, describe it, verify it"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """Add the three actions, which choose data by the same options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="machine-readable output")
 
 
-def _add_choice(parser: argparse.ArgumentParser) -> None:
+def _add_choice(parser: CommandParser) -> None:
     parser.add_argument("tasks", nargs="+", metavar="TASK", help="such as text, pathfinder:size=64")
     parser.add_argument("--data-dir", type=Path, help="public releases' files; see docs/data.md")
     parser.add_argument(
@@ -41,9 +42,7 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_positive, help="a smaller set: training examples")
     parser.add_argument("--length", type=_positive, help="make generated examples this short")
     parser.add_argument("--workers", type=_positive, default=1, help="processes of a generator")
-    parser.add_argument(
-        "--plugin", dest="plugins", nargs="+", type=Path, default=[], help="plugin files (run!)"
-    )
+    parser.add_several("--plugins", type=Path, default=[], help="plugin files (run!)")
 
 
 def _positive(text: str) -> int:

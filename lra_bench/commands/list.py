@@ -7,15 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lra_bench.command_parser import CommandParser
+
 HELP = "list tasks, encodings, attentions, protocols, or the compatibility of all pairs"
 KINDS = ("tasks", "encodings", "attentions", "protocols", "compatibility")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """Declare the flags."""
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--json", action="store_true", help="as JSON, with parameters")
-    parser.add_argument("--plugin", dest="plugins", nargs="+", type=Path, default=[])
+    parser.add_several("--plugins", type=Path, default=[])
 
 
 def run(arguments: argparse.Namespace) -> int:

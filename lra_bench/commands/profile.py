@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lra_bench.command_parser import CommandParser
+from lra_bench.commands.run import flags_of, names_study_file
+
 if TYPE_CHECKING:
     from lra_bench.profiling.plan import Measurement
     from lra_bench.results.store import ResultsStore
@@ -16,14 +19,14 @@ LIMIT_SECONDS = 900.0
 STEPS = 10
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """Declare the flags."""
-    names: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
-    parser.add_argument("--encodings", help="positional encodings, as rope:stage=inputs", **names)
-    parser.add_argument("--attention", dest="attentions", help="attention mechanisms", **names)
-    parser.add_argument(
-        "--lengths", nargs="+", type=int, metavar="N", help="tokens (1024 2048 3072 4096)"
+    parser.owns = names_study_file
+    parser.add_several(
+        "--encodings", help="positional encodings, as rope:stage=inputs", metavar="NAME"
     )
+    parser.add_several("--attentions", metavar="NAME", help="attention mechanisms")
+    parser.add_several("--lengths", type=int, metavar="N", help="tokens (1024 2048 3072 4096)")
     parser.add_argument("--batch", type=int, help="examples in a step, at every length (8)")
     parser.add_argument(
         "--trace",
@@ -33,15 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"that --trace times ({STEPS})")
     parser.add_argument("--task", help="whose tokens and heads (text)")
     parser.add_argument("--protocol", help="whose model: small, lra, …, or a YAML file")
-    parser.add_argument(
-        "--tokens", nargs="+", choices=("random", "real"), help="drawn, or of the task's data"
-    )
-    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="replace protocol values")
+    parser.add_several("--tokens", choices=("random", "real"), help="drawn, or of the task's data")
+    parser.add_several("--set", metavar="KEY=VALUE", help="replace protocol values")
     parser.add_argument("--source", help="of real tokens: auto, offline, hub, local, …")
     parser.add_argument("--data-dir", type=Path, help="directory of the public releases' data")
-    parser.add_argument(
-        "--plugin", dest="plugins", nargs="+", type=Path, help="plugin files (run!)"
-    )
+    parser.add_several("--plugins", type=Path, help="plugin files (run!)")
     parser.add_argument("--output", type=Path, help="results store (default: results/profile)")
     parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
@@ -85,28 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The values given as flags."""
-    from lra_bench.commands.run import settings_of
+    """The values given as flags; with `--trace` others are usual."""
+    from lra_bench.profiling.plan import ProfileStudy
 
-    names = (
-        "encodings",
-        "attentions",
-        "lengths",
-        "batch",
-        "task",
-        "protocol",
-        "tokens",
-        "source",
-        "data_dir",
-        "plugins",
-    )
-    given = {name: getattr(arguments, name) for name in names}
-    if arguments.set:
-        given["set"] = settings_of(arguments.set)
-    values = {name: value for name, value in given.items() if value is not None}
-    if arguments.trace:
-        return {"lengths": None, "batch": None, "tokens": ("real",), **values}
-    return values
+    usual = {"lengths": None, "batch": None, "tokens": ("real",)} if arguments.trace else {}
+    return usual | flags_of(ProfileStudy, arguments)
 
 
 def _print_invalid(planned: list[Measurement]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError
 
 HELP = "turn a results store into a page, tables and figures; or compare two stores"
@@ -12,7 +13,7 @@ HELP = "turn a results store into a page, tables and figures; or compare two sto
 EXIT_WORSE = 1
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
         "store",

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError, one_line
 
 HELP = "show what is in a results store; merge stores; find what is wrong in one"
@@ -14,7 +15,7 @@ _ACTIONS = ("merge", "doctor")
 _OPTIONS = {"show": ("json", "csv"), "merge": ("into",), "doctor": ("fix",)}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """Declare the command's arguments."""
     parser.usage = (
         "lra-bench results DIR [--json | --csv]\n"

@@ -7,30 +7,34 @@ import os
 import signal
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError, nearest
 from lra_bench.runner.launchers import LAUNCHERS
 from lra_bench.runner.loggers import LOGGERS, require
 
+if TYPE_CHECKING:
+    from lra_bench.config import Study
+
 HELP = "train every pair of task and encoding of a study, and record it"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags; each overrides the study file's value."""
+def add_arguments(parser: CommandParser) -> None:
+    """Declare the flags; those of a study's keys override the study file's values."""
+    parser.owns = names_study_file
     parser.add_argument("study", nargs="?", type=Path, help="a YAML study file")
-    names: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
-    parser.add_argument("--tasks", help="tasks (all five unless given)", **names)
-    parser.add_argument("--attention", dest="attentions", help="attention mechanisms", **names)
-    parser.add_argument("--encodings", help="positional encodings, as rope:stage=inputs", **names)
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="random seeds")
+    parser.add_several("--tasks", help="tasks (all five unless given)", metavar="NAME")
+    parser.add_several("--attentions", metavar="NAME", help="attention mechanisms")
+    parser.add_several(
+        "--encodings", help="positional encodings, as rope:stage=inputs", metavar="NAME"
+    )
+    parser.add_several("--seeds", type=int, metavar="N", help="random seeds")
     parser.add_argument("--protocol", help="lra, small, mini, smoke, or a YAML file")
-    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="replace protocol values")
+    parser.add_several("--set", metavar="KEY=VALUE", help="replace protocol values")
     parser.add_argument("--source", help="auto, offline, hub, local, generated or synthetic")
     parser.add_argument("--data-dir", type=Path, help="directory of the public releases' data")
-    parser.add_argument(
-        "--plugin", dest="plugins", nargs="+", type=Path, help="plugin files (run!)"
-    )
+    parser.add_several("--plugins", type=Path, help="plugin files (run!)")
     parser.add_argument("--output", type=Path, help="results store (default: results/PROTOCOL)")
     parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
@@ -57,9 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch", action="store_true", help="keep a report page up to date as records arrive"
     )
-    parser.add_argument(
-        "--log", nargs="+", choices=LOGGERS, default=[], help="follow the training there too"
-    )
+    parser.add_several("--log", choices=LOGGERS, default=[], help="follow the training there too")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
 
 
@@ -73,11 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.cache import cache_directory
     from lra_bench.config import Study
     from lra_bench.results.store import ResultsStore
-    from lra_bench.runner.plan import plan
+    from lra_bench.runner.plan import Retry, plan
 
     require(arguments.log)
-    _settle_retry(arguments)
-    study = Study.read(arguments.study, _flags(arguments))
+    if arguments.retry is not None and arguments.retry not in (known := get_args(Retry)):
+        raise InputError(f"--retry '{arguments.retry}': {nearest(arguments.retry, known)}")
+    study = Study.read(arguments.study, flags_of(Study, arguments))
     planned = plan(study, arguments.device)
     store = ResultsStore(arguments.output or Path("results") / Path(study.protocol).stem)
     if arguments.dry_run:
@@ -97,18 +100,6 @@ def run(arguments: argparse.Namespace) -> int:
     with _watched(store.root) if arguments.watch else nullcontext():
         outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
     return _sum_up(planned, store, bool(outcome))
-
-
-def _settle_retry(arguments: argparse.Namespace) -> None:
-    """A study file may follow `--retry`. Raises InputError where another word does."""
-    from lra_bench.runner.plan import Retry
-
-    wanted, known = arguments.retry, get_args(Retry)
-    if wanted is None or wanted in known:
-        return
-    if arguments.study is not None or not wanted.endswith((".yaml", ".yml")):
-        raise InputError(f"--retry '{wanted}': {nearest(wanted, known)}")
-    arguments.study, arguments.retry = Path(wanted), "failed"
 
 
 def _watched(root: Path) -> AbstractContextManager[None]:
@@ -135,25 +126,27 @@ def _sum_up(planned: list[Any], store: Any, some_ran: bool) -> int:
     return int(found["done"] < found.total())
 
 
-def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The study values given as flags."""
-    names = (
-        "tasks",
-        "attentions",
-        "encodings",
-        "seeds",
-        "protocol",
-        "source",
-        "data_dir",
-        "plugins",
-    )
-    given = {name: getattr(arguments, name) for name in names}
-    if arguments.set:
-        given["set"] = settings_of(arguments.set)
-    return {name: value for name, value in given.items() if value is not None}
+def names_study_file(word: str) -> bool:
+    """Whether a word behind names can only be a file: `/` is in no name, `=` behind each setting.
+
+    Plugins are files of another kind.
+    """
+    if "=" in word or word.endswith(".py"):
+        return False
+    return "/" in word or word.endswith((".yaml", ".yml"))
 
 
-def settings_of(pairs: list[str]) -> dict[str, Any]:
+def flags_of(study: type[Study], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The values of a study that are given as flags, which are named as its keys."""
+    values = {
+        key: value
+        for key, value in vars(arguments).items()
+        if key in study.model_fields and value is not None
+    }
+    return values | ({"set": _settings(values["set"])} if "set" in values else {})
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
     """`KEY=VALUE` texts as protocol values, read as YAML. Raises InputError."""
     import yaml
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lra_bench.command_parser import CommandParser
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -20,7 +22,7 @@ REPEATS = 5
 MATRIX_LENGTH = 32
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """Declare the flags."""
     parser.add_argument("encoding", metavar="ENCODING", help="such as lrpe:core=permutation")
     parser.add_argument("--attention", help="(the cheapest compatible one unless given)")
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", help="with --checkpoint: the task it was trained on")
     parser.add_argument("--protocol", help="with --checkpoint: the protocol it was trained under")
     parser.add_argument("--layer", type=int, default=1, help="with --checkpoint: which layer")
-    parser.add_argument("--plugin", dest="plugins", nargs="+", type=Path, default=[])
+    parser.add_several("--plugins", type=Path, default=[])
 
 
 def run(arguments: argparse.Namespace) -> int:
