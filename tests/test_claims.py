@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lra_bench.results import claims as claims_module
-from lra_bench.results.claims import Claim, ClaimLostError, Claims
+from lra_bench.results import files
+from lra_bench.results.claims import Claim, ClaimLostError, Claims, Holder
+from tests.replacing import replace
 
 KEY = "0123456789abcdef"
 
@@ -37,16 +38,13 @@ def watch(claims: Claims, clock: Clock, seconds: int) -> None:
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Holders seem to be on another machine, where nobody can see whether they have ended."""
-    monkeypatch.setattr(claims_module.Holder, "has_ended", lambda self: False)
+    replace(monkeypatch, Holder, Holder.has_ended, lambda self: False)
 
 
-def silent(claims: Claims) -> Claim:
-    """A claim whose holder no longer renews it and does not know: a machine that hangs."""
-    claim = claims.acquire(KEY)
+def silent(directory: Path) -> Claim:
+    """A claim whose holder does not renew it within a test: a machine that hangs."""
+    claim = Claims(directory, expiry=1e6).acquire(KEY)
     assert claim is not None
-    claim._ended.set()
-    claim._thread.join()
-    claim._ended.clear()
     return claim
 
 
@@ -73,7 +71,7 @@ def test_a_renewed_claim_never_expires(tmp_path: Path) -> None:
 
 def test_a_silent_claim_expires_by_the_watchers_own_clock(tmp_path: Path, elsewhere: None) -> None:
     clock = Clock()
-    lost = silent(Claims(tmp_path, expiry=60))
+    lost = silent(tmp_path)
     watcher = Claims(tmp_path, 60, clock)
     watch(watcher, clock, 59)
     with watcher.acquire(KEY) as claim:
@@ -91,12 +89,12 @@ def test_a_wall_clock_that_jumps_harms_nothing(
 ) -> None:
     """File times and the wall clock an hour off, as on another machine: neither is looked at."""
     clock = Clock()
-    lost = silent(Claims(tmp_path, expiry=60))
+    lost = silent(tmp_path)
     watcher = Claims(tmp_path, 60, clock)
     watch(watcher, clock, 29)
     jumped = lost.path.stat().st_mtime + 3600 * hours
     os.utime(lost.path, (jumped, jumped))
-    monkeypatch.setattr("time.time", lambda: jumped)
+    replace(monkeypatch, time, time.time, lambda: jumped)
     watch(watcher, clock, 29)
     with watcher.acquire(KEY) as claim:
         claim.check()
@@ -104,10 +102,10 @@ def test_a_wall_clock_that_jumps_harms_nothing(
 
 def test_a_holder_that_was_only_paused_keeps_its_claim(tmp_path: Path, elsewhere: None) -> None:
     clock = Clock()
-    paused = silent(Claims(tmp_path, expiry=60))
+    paused = silent(tmp_path)
     watcher = Claims(tmp_path, 60, clock)
     watch(watcher, clock, 58)
-    os.pwrite(paused._descriptor, paused.holder.content(1), 0)
+    paused.renew()
     watch(watcher, clock, 59)
     paused.check()
     paused.release()
@@ -116,12 +114,12 @@ def test_a_holder_that_was_only_paused_keeps_its_claim(tmp_path: Path, elsewhere
 def test_a_watcher_that_was_paused_too_waits_for_a_sign(tmp_path: Path, elsewhere: None) -> None:
     """A machine that stands still for an hour: both go on where they were."""
     clock = Clock()
-    paused = silent(Claims(tmp_path, expiry=60))
+    paused = silent(tmp_path)
     watcher = Claims(tmp_path, 60, clock)
     watch(watcher, clock, 30)
     clock.now += 3600.0
     assert watcher.acquire(KEY) is None
-    os.pwrite(paused._descriptor, paused.holder.content(1), 0)
+    paused.renew()
     watch(watcher, clock, 59)
     paused.check()
     paused.release()
@@ -153,16 +151,14 @@ def test_a_process_number_used_again_is_not_the_holder(tmp_path: Path) -> None:
     claim = Claims(tmp_path).acquire(KEY)
     assert claim is not None
     assert not claim.holder.has_ended()
-    older = claims_module.Holder(
-        claim.holder.host, claim.holder.machine, os.getpid(), "1", "another token"
-    )
+    older = Holder(claim.holder.host, claim.holder.machine, os.getpid(), "1", "another token")
     assert older.has_ended()
     claim.release()
 
 
 def test_of_many_takers_one_takes_over(tmp_path: Path, elsewhere: None) -> None:
     clock = Clock()
-    silent(Claims(tmp_path, expiry=60))
+    silent(tmp_path)
     takers = [Claims(tmp_path, 60, clock) for _ in range(12)]
     for now in (0.0, 20.0, 40.0):
         clock.now = now
@@ -192,14 +188,14 @@ def test_one_who_judged_too_late_gives_way(
 ) -> None:
     """Seen as expired, then given back and claimed anew before the take-over was written."""
     clock = Clock()
-    first = silent(Claims(tmp_path, expiry=60))
+    first = silent(tmp_path)
     late = Claims(tmp_path, 60, clock)
     watch(late, clock, 59)
-    created = claims_module.files.create
+    created = files.create
     anew: list[Claim] = []
 
     def slowly(path: Path, content: bytes) -> bool:
-        monkeypatch.setattr(claims_module.files, "create", created)
+        replace(monkeypatch, files, files.create, created)
         first.release()
         claim = Claims(tmp_path, 60).acquire(KEY)
         assert claim is not None
@@ -207,7 +203,7 @@ def test_one_who_judged_too_late_gives_way(
         anew.append(claim)
         return created(path, content)
 
-    monkeypatch.setattr(claims_module.files, "create", slowly)
+    replace(monkeypatch, files, files.create, slowly)
     assert late.acquire(KEY) is None
     anew[0].check()
     anew[0].release()
@@ -218,7 +214,7 @@ def test_a_lost_claim_leaves_a_later_one_of_the_same_name_alone(
 ) -> None:
     """Taken over, given back, and claimed anew while its first holder hung."""
     clock = Clock()
-    lost = silent(Claims(tmp_path, expiry=60))
+    lost = silent(tmp_path)
     taker = Claims(tmp_path, 60, clock)
     watch(taker, clock, 59)
     taker.wait(KEY).release()
@@ -245,7 +241,7 @@ def test_without_hard_links_one_still_wins(tmp_path: Path, monkeypatch: pytest.M
     def no_links(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("os.link", no_links)
+    replace(monkeypatch, os, os.link, no_links)
     with Claims(tmp_path).acquire(KEY) as claim:
         claim.check()
         assert Claims(tmp_path).acquire(KEY) is None

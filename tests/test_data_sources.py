@@ -34,6 +34,7 @@ from lra_bench.data.sources.tables import (
 from lra_bench.errors import InputError
 from lra_bench.tasks import tasks
 from lra_bench.tasks.base import Block, Request
+from tests.replacing import replace
 
 
 def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
@@ -67,10 +68,12 @@ def test_chunks_of_lines_are_the_file(tmp_path_factory, text, chunk, header, mar
     skip = int(header and bool(whole))
     line = text[0].encode() if skip else None
     got: list[str] = []
-    for first, buffer in lines.whole_lines(path, line, chunk_bytes=chunk):
-        assert first == skip + len(got) + 1
-        assert buffer[-1] == ord("\n")
-        got += buffer.tobytes().decode().splitlines()
+    with pytest.MonkeyPatch.context() as patch:
+        replace(patch, lines, lines.CHUNK_BYTES, chunk)
+        for first, buffer in lines.whole_lines(path, line):
+            assert first == skip + len(got) + 1
+            assert buffer[-1] == ord("\n")
+            got += buffer.tobytes().decode().splitlines()
     assert got == whole[skip:]
 
 
@@ -121,7 +124,7 @@ def test_listops_lines_are_read(tmp_path):
 )
 @pytest.mark.parametrize("chunk", [16, 1 << 20])
 def test_a_malformed_listops_line_is_named(tmp_path, monkeypatch, line, problem, chunk):
-    monkeypatch.setattr(lines.whole_lines, "__defaults__", (None, chunk))
+    replace(monkeypatch, lines, lines.CHUNK_BYTES, chunk)
     path = written(tmp_path, f"Source\tTarget\n[MIN 1 2 ]\t1\n\n{line}\n[MIN 1 2 ]\t1\n")
     with pytest.raises(InputError, match=rf"file\.tsv:4: {problem}"):
         list(listops_tsv.read(path, "train"))
@@ -211,7 +214,7 @@ def test_quotes_of_a_csv_writer_are_told_from_a_texts_own(tmp_path):
 
 
 def test_a_literal_among_plain_texts_is_named_in_any_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr(lines.whole_lines, "__defaults__", (None, 8))
+    replace(monkeypatch, lines, lines.CHUNK_BYTES, 8)
     path = written(tmp_path, "1\ta\tb\tx\ty\n\n1\ta\tb\tx\tb'y'\n")
     with pytest.raises(InputError, match=r"file\.tsv:3: texts must all be bytes literals"):
         list(pairs_tsv.read(path, "train"))
@@ -305,7 +308,7 @@ def test_a_file_without_examples_is_named(tmp_path, kind, blank, mark):
 @pytest.mark.parametrize("first", ["[MAX 2 9 ]\t9", '"Source"\t"Target"', "Source,Target", ""])
 @pytest.mark.parametrize("chunk", [4, 1 << 20])
 def test_a_missing_header_is_named(tmp_path, monkeypatch, first, chunk):
-    monkeypatch.setattr(lines.whole_lines, "__defaults__", (None, chunk))
+    replace(monkeypatch, lines, lines.CHUNK_BYTES, chunk)
     path = written(tmp_path, f"{first}\n[MAX 2 9 ]\t9\n")
     with pytest.raises(InputError, match=r"file\.tsv:1: expected the header 'Source<TAB>Target'"):
         list(listops_tsv.read(path, "train"))
@@ -352,7 +355,7 @@ def test_what_is_no_text_is_named(tmp_path, kind, content, problem):
 
 @pytest.mark.parametrize("kind", READERS)
 def test_every_example_knows_its_line(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(lines.whole_lines, "__defaults__", (None, 16))
+    replace(monkeypatch, lines, lines.CHUNK_BYTES, 16)
     read, header, example = READERS[kind]
     rows = [header or example, example, "", example, "", "", example]
     blocks = list(read(written(tmp_path, "\n".join(rows)), "train"))
@@ -529,7 +532,7 @@ def test_a_hub_split_without_rows_is_bad_input(monkeypatch):
     import datasets
 
     empty = datasets.Dataset.from_dict({"text": [], "label": []})
-    monkeypatch.setattr("datasets.load_dataset", lambda *_args, **_kwargs: empty)
+    replace(monkeypatch, datasets, datasets.load_dataset, lambda *_args, **_kwargs: empty)
     with pytest.raises(InputError, match=r"stanfordnlp/imdb \(test\): no rows"):
         hub.table("text", "stanfordnlp/imdb", "test", ("text", "label"))
 
@@ -638,10 +641,12 @@ def test_a_list_that_is_no_text_is_named(tmp_path):
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
+    import datasets
+
     def refuse(*_args, **_kwargs):
         raise ConnectionError("Couldn't reach the Hub\nwith a long\ntrace")
 
-    monkeypatch.setattr("datasets.load_dataset", refuse)
+    replace(monkeypatch, datasets, datasets.load_dataset, refuse)
     with pytest.raises(InputError) as caught:
         hub.table("text", "stanfordnlp/imdb", "train", ("text", "label"))
     message = str(caught.value)
@@ -655,7 +660,7 @@ def test_hub_tables_stream_like_files(monkeypatch):
     import datasets
 
     fake = datasets.Dataset.from_dict({"text": [f"t{n}" for n in range(5000)], "label": [0] * 5000})
-    monkeypatch.setattr("datasets.load_dataset", lambda *_args, **_kwargs: fake)
+    replace(monkeypatch, datasets, datasets.load_dataset, lambda *_args, **_kwargs: fake)
     table = hub.table("text", "stanfordnlp/imdb", "train", ("text", "label"))
     assert table.rows == 5000
     got = [text for batch in table.batches() for text in batch.column("text").to_pylist()]
@@ -776,7 +781,7 @@ def test_acl_comes_from_the_hub_by_its_file_names(acl, monkeypatch):
         asked.append((repository, data_files, split))
         return datasets.Dataset(papers if data_files == acl_ocl.PAPERS else citations)
 
-    monkeypatch.setattr("datasets.load_dataset", load)
+    replace(monkeypatch, datasets, datasets.load_dataset, load)
     blocks = list(Retrieval().hub(Request(limit=50)))
     assert [one[:2] for one in asked] == [
         ("WINGNUS/ACL-OCL", "acl-publication-info.74k.v2.parquet"),

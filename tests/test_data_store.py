@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -194,13 +195,20 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
         write(tmp_path / "file" / "set", [], DESCRIPTION)
 
 
-def test_a_full_disk_is_bad_input_and_leaves_nothing(tmp_path, monkeypatch):
-    def full(*_args):
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file can grow beyond 200 bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    monkeypatch.setattr("lra_bench.data.store._ArrayWriter.finish", full)
-    blocks = [block("train", [b"a"], [0]), block("test", [b"b"], [1])]
-    with pytest.raises(InputError, match=r"cannot write prepared data.*No space left"):
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("count", [100, 100_000])  # within a buffer and beyond it
+def test_a_full_disk_is_bad_input_and_leaves_nothing(tmp_path, count):
+    blocks = [block(split, [b"ab"] * count, [0] * count) for split in ("train", "test")]
+    with pytest.raises(InputError, match=r"cannot write prepared data.*File too large"):
         write(tmp_path / "set", blocks, DESCRIPTION)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["set.lock"]
 

@@ -29,6 +29,7 @@ from lra_bench.runner.launchers.ray import Ray
 from lra_bench.runner.launchers.worker import Place
 from lra_bench.runner.progress import StudyProgress
 from tests.program import command, finish, outcomes, start
+from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell
 
 LOCAL = ("--launcher", "local", "--workers", "2")
@@ -204,7 +205,7 @@ def test_the_peak_of_a_divided_batch_is_not_taken_for_that_of_a_whole_one() -> N
 def test_a_cell_waits_until_memory_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(local, "free_memory", lambda device: 1000)
+    replace(monkeypatch, local, local.free_memory, lambda device: 1000)
 
     class Idle(local._Worker):
         """A worker without a process."""
@@ -300,7 +301,7 @@ def test_a_node_with_other_data_says_so(job: dict[str, Any], tmp_path: Path) -> 
 def test_ray_that_is_not_installed_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    replace(monkeypatch, importlib.util, importlib.util.find_spec, lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'lra-bench\[ray\]'"):
         Ray(None, "cpu")
 

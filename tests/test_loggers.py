@@ -19,6 +19,7 @@ from lra_bench.runner import loggers
 from lra_bench.runner.cell import run_cell
 from lra_bench.training.loop import Progress
 from tests.records import make_record
+from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell
 
 STEPS = [10, 20, 30]
@@ -33,7 +34,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def without_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speeds are not what is tested here, and measuring them takes longest."""
     record = make_record("text")
-    monkeypatch.setattr(cell_module, "measure", lambda *_: (record.memory, record.throughput))
+    measured = (record.memory, record.throughput)
+    replace(monkeypatch, cell_module, cell_module.measure, lambda *_: measured)
 
 
 def train(
@@ -161,7 +163,7 @@ def test_tensorboard_holds_curve_scores_and_hyper_parameters(
 def test_a_logger_whose_package_is_absent_is_one_clear_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    replace(monkeypatch, loggers, loggers.find_spec, lambda name: None)
     assert main(["run", "--log", "wandb", "--dry-run"]) == 2
     assert "needs the package 'wandb': pip install 'lra-bench[wandb]'" in capsys.readouterr().err
     assert main(["run", "--log", "mlflow", "--dry-run"]) == 2

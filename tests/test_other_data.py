@@ -17,6 +17,7 @@ from lra_bench.runner import job as job_module
 from lra_bench.runner.cell import identity_of
 from tests.records import make_record, write_store
 from tests.releases import pathfinder_release
+from tests.replacing import replace
 
 TOLD = "lra-bench: pathfinder: 2 records are of other data than these; --retry data trains anew"
 
@@ -52,7 +53,7 @@ def runs(
         record = make_record(fingerprint=Manifest.read(prepared).fingerprint)
         return record.model_copy(update={"identity": identity_of(cell)})
 
-    monkeypatch.setattr(job_module, "run_cell", quickly)
+    replace(monkeypatch, job_module, job_module.run_cell, quickly)
     return Runs(tmp_path, capsys)
 
 

@@ -12,6 +12,7 @@ import torch
 from lra_bench.cli import main
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
+from lra_bench.measure import throughput
 from lra_bench.measure.memory import PeakMemory
 from lra_bench.measure.throughput import FEWEST_BLOCKS, seconds_per_call
 from lra_bench.profiling.phases import Stopwatch, TimedTrainer, measure_phases, timed
@@ -22,6 +23,7 @@ from lra_bench.profiling.tokens import full_rows
 from lra_bench.registry import Spec
 from lra_bench.results.store import ResultsStore
 from lra_bench.training.out_of_memory import is_out_of_memory
+from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell
 
 TINY = {"layers": 1, "dim": 16, "qkv": 16, "mlp": 16, "precision": "float32"}
@@ -122,7 +124,7 @@ def test_real_rows_may_be_longer_than_all_the_data(tmp_path: Path) -> None:
 
 
 def test_a_slow_call_is_timed_as_seldom_as_a_median_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lra_bench.measure.throughput.SLOW_SECONDS", 0.0)
+    replace(monkeypatch, throughput, throughput.SLOW_SECONDS, 0.0)
     calls: list[None] = []
     seconds_per_call(lambda: calls.append(None), CPU, block_seconds=0.0)
     assert len(calls) == 1 + FEWEST_BLOCKS

@@ -10,6 +10,7 @@ from matplotlib import image
 from torch import Tensor
 
 from lra_bench.attention import attentions
+from lra_bench.check import weights
 from lra_bench.check.weights import attention_matrix, positional_weights
 from lra_bench.cli import main
 from lra_bench.commands import show
@@ -19,6 +20,7 @@ from lra_bench.encodings.base import Geometry
 from lra_bench.model.classifier import build
 from lra_bench.tasks import tasks
 from lra_bench.training.checkpoint import Checkpoint
+from tests.replacing import replace
 
 GEOMETRY = Geometry(length=20, heads=2, head_dim=8, dim=16, grid=(4, 5))
 
@@ -65,8 +67,8 @@ def test_without_an_encoding_equal_tokens_get_uniform_weights(attention: str) ->
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(show, "COST_LENGTHS", (64, 128))
-    monkeypatch.setattr(show, "REPEATS", 1)
+    replace(monkeypatch, show, show.COST_LENGTHS, (64, 128))
+    replace(monkeypatch, show, show.REPEATS, 1)
 
 
 @pytest.mark.usefixtures("quick")
@@ -98,7 +100,7 @@ def test_show_reads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         seen.update({name: p.clone() for name, p in encoding.named_parameters()})
         return torch.ones(2, 1, 8, 8).unbind(0)
 
-    monkeypatch.setattr("lra_bench.check.weights.positional_weights", look)
+    replace(monkeypatch, weights, weights.positional_weights, look)
     arguments = ["show", "kerple", "--checkpoint", str(tmp_path / "saved")]
     trained = ["--task", "listops", "--protocol", "smoke", "--output", str(tmp_path / "a.png")]
     assert main([*arguments, *trained]) == 0

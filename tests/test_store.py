@@ -19,6 +19,7 @@ from lra_bench.results.migrations import MIGRATIONS, migrate
 from lra_bench.results.record import SCHEMA_VERSION, Record
 from lra_bench.results.store import ResultsStore, parse_record, read_record
 from tests.records import make_record, write_store
+from tests.replacing import replace
 
 OLD = Path(__file__).parent / "fixtures" / "record-v1.json"
 
@@ -251,7 +252,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
+    replace(monkeypatch, os, os.fsync, full)
     with pytest.raises(OSError, match="No space"):
         store.add(make_record())
     with pytest.raises(OSError, match="No space"):

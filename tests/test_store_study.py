@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shlex
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from lra_bench.cli import main
 from lra_bench.config import Cell, Study
 from lra_bench.errors import InputError
-from lra_bench.results.claims import ClaimLostError, Claims
+from lra_bench.results.claims import ClaimLostError, Claims, Holder
 from lra_bench.results.plan_file import add_cells
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
@@ -30,6 +31,7 @@ from lra_bench.runner.study import open_study, set_aside, standing
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.loop import Progress
 from tests.records import make_record
+from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
@@ -63,8 +65,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seeds.append(cell.seed)
         return record_of(cell)
 
-    monkeypatch.setattr(job_module, "run_cell", quickly)
-    monkeypatch.setattr(job_module, "POLL_SECONDS", 0.02)
+    replace(monkeypatch, job_module, job_module.run_cell, quickly)
+    replace(monkeypatch, job_module, job_module.POLL_SECONDS, 0.02)
     return seeds
 
 
@@ -93,7 +95,7 @@ def test_a_checkpoint_is_kept_until_its_cell_has_ended(
     cell = small_cell()
     checkpoint = checkpoint_of(cell, store)
     checkpoint.save({"step": 1})
-    monkeypatch.setattr(job_module, "run_cell", lambda *_: record_of(cell, status))
+    replace(monkeypatch, job_module, job_module.run_cell, lambda *_: record_of(cell, status))
     assert run_claimed(cell, tmp_path, store, CPU, start) == record_of(cell, status)
     assert (checkpoint.load()[0] is not None) == kept
 
@@ -129,7 +131,7 @@ def test_who_loses_a_claim_stops_and_leaves_the_other_be(
 ) -> None:
     """Another worker takes over in the middle: no checkpoint, no record, and the claim stays."""
     cell, lines = small_cell(), []
-    monkeypatch.setattr("lra_bench.results.claims.Holder.has_ended", lambda self: True)
+    replace(monkeypatch, Holder, Holder.has_ended, lambda self: True)
 
     def overtaken(cell: Cell, prepared: Path, store: ResultsStore, *more: Any) -> Record:
         claim = more[-1]
@@ -142,7 +144,7 @@ def test_who_loses_a_claim_stops_and_leaves_the_other_be(
         more[1].update(1, 2, "")
         raise AssertionError("the training went on")
 
-    monkeypatch.setattr(job_module, "run_cell", overtaken)
+    replace(monkeypatch, job_module, job_module.run_cell, overtaken)
     told = Progress(say=lines.append)
     assert run_claimed(cell, tmp_path, store, CPU, lambda name: told) is None
     assert "another worker took over" in lines[0]
@@ -159,7 +161,7 @@ def test_where_both_finish_the_first_record_stands(
         assert store.add(record_of(cell, "diverged"))
         return record_of(cell)
 
-    monkeypatch.setattr(job_module, "run_cell", slowly)
+    replace(monkeypatch, job_module, job_module.run_cell, slowly)
     told = Progress(say=lines.append)
     assert run_claimed(cell, tmp_path, store, CPU, lambda name: told) is None
     assert [record.status for record in store.read()] == ["diverged"]
@@ -182,8 +184,8 @@ def broken_disk(failures: int) -> Callable[..., bool]:
 def test_a_record_is_tried_again(
     store: ResultsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(ResultsStore, "add", broken_disk(2))
+    replace(monkeypatch, keeping, keeping.PAUSES, (0.0, 0.0))
+    replace(monkeypatch, ResultsStore, ResultsStore.add, broken_disk(2))
     lines: list[str] = []
     assert keep(make_record(), store, lines.append)
     assert len(lines) == 2
@@ -197,9 +199,9 @@ def test_a_record_that_cannot_be_written_is_kept_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(keeping, "PAUSES", (0.0,))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(ResultsStore, "add", broken_disk(2))
+    replace(monkeypatch, keeping, keeping.PAUSES, (0.0,))
+    replace(monkeypatch, tempfile, tempfile.gettempdir, lambda: str(tmp_path))
+    replace(monkeypatch, ResultsStore, ResultsStore.add, broken_disk(2))
     with pytest.raises(RecordKeptElsewhereError, match="No space left") as raised:
         keep(make_record(), store, lambda line: None)
     # The command that the message gives brings the record in.
@@ -215,9 +217,9 @@ def test_a_study_whose_record_cannot_be_written_ends_with_a_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(keeping, "PAUSES", ())
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(ResultsStore, "add", broken_disk(9))
+    replace(monkeypatch, keeping, keeping.PAUSES, ())
+    replace(monkeypatch, tempfile, tempfile.gettempdir, lambda: str(tmp_path))
+    replace(monkeypatch, ResultsStore, ResultsStore.add, broken_disk(9))
     arguments = [
         "run",
         "--protocol",
@@ -231,7 +233,7 @@ def test_a_study_whose_record_cannot_be_written_ends_with_a_code(
         "rope",
     ]
     prepared = prepared_set(tmp_path / "set")
-    monkeypatch.setattr(preparation, "prepare_set", lambda *_: prepared)
+    replace(monkeypatch, preparation, preparation.prepare_set, lambda *_: prepared)
     assert main([*arguments, "--output", str(store.root), "--encodings", "none", "rope"]) == 1
     told = capsys.readouterr().err
     assert "it is kept in" in told
@@ -259,7 +261,7 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
             raise mistake
         return prepared
 
-    monkeypatch.setattr(preparation, "prepare_set", prepare)
+    replace(monkeypatch, preparation, preparation.prepare_set, prepare)
     plan = [PlannedCell(cell, None) for cell in (good, bad)]
     jobs = open_study(Study(), plan, store, tmp_path)
     assert [job.cell for job in jobs] == [good]
@@ -270,7 +272,7 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
     assert "recorded as failed: 1 cell" in caplog.text
     assert standing(store, plan) == {"failed": 1, "left": 1}
 
-    monkeypatch.setattr(preparation, "prepare_set", lambda *_: prepared)
+    replace(monkeypatch, preparation, preparation.prepare_set, lambda *_: prepared)
     assert len(open_study(Study(), plan, store, tmp_path)) == 1
     assert len(open_study(Study(), plan, store, tmp_path, retry="failed")) == 2
 
@@ -294,7 +296,7 @@ def test_where_no_data_can_be_had_nothing_is_recorded(
     def prepare(*_: object) -> Path:
         raise InputError("no network")
 
-    monkeypatch.setattr(preparation, "prepare_set", prepare)
+    replace(monkeypatch, preparation, preparation.prepare_set, prepare)
     with pytest.raises(InputError, match="no network"):
         open_study(Study(), planned(2), store, tmp_path)
     assert list(store.read()) == []

@@ -87,7 +87,7 @@ def test_topics_alone_solve_easy_retrieval_and_half_solve_the_medium():
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 def test_the_order_of_praise_and_blame_tells(difficulty):
     symbols, lengths, labels = drawn("text", difficulty, 300)
-    setting = text._SETTINGS[difficulty]
+    setting = text.SETTINGS[difficulty]
     for review, label in zip(sequences(symbols, lengths), labels, strict=True):
         words = review.decode().split()
         praise = [n for n, word in enumerate(words) if word in setting.praise]
@@ -124,7 +124,7 @@ def test_the_direction_of_the_marks_tells(difficulty, size, classes, count):
     symbols, _, labels = marks.draw(difficulty, size, classes)(np.random.default_rng(0), count)
     images = symbols.reshape(-1, size, size).astype(np.float64)
     images -= images.mean()
-    spot = marks._SETTINGS[difficulty].spot * size
+    spot = marks.SETTINGS[difficulty].spot * size
     if spot:
         smooth = ndimage.gaussian_filter(images, (0, spot / 2, spot / 2), mode="constant")
         fits = [smooth, -smooth]

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from lra_bench.data.store import Manifest, read_split
 from lra_bench.errors import InputError
 from lra_bench.tasks import tasks
 from lra_bench.tasks.base import Request
+from tests.replacing import replace
 
 OFFLINE = ["text", "retrieval", "image", "pathfinder"]
 
@@ -286,7 +288,7 @@ def test_hub_reviews_are_prepared_like_local_ones(tmp_path, monkeypatch):
         assert (repository, data_files) == ("stanfordnlp/imdb", None)
         return datasets.Dataset.from_dict({"text": texts[split], "label": [0, 1] * 15})
 
-    monkeypatch.setattr("datasets.load_dataset", load)
+    replace(monkeypatch, datasets, datasets.load_dataset, load)
     _, hub = made("text", "hub", tmp_path, Request())
     (tmp_path / "imdb").mkdir()
     for split, some in texts.items():
@@ -400,7 +402,7 @@ def test_progress_is_readable_lines_where_there_is_no_terminal(monkeypatch, caps
     from lra_bench.data import progress
 
     clock = iter([0.0, 5.0, 11.0, 11.0, 12.0, 22.0, 22.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    replace(monkeypatch, time, time.monotonic, lambda: next(clock))
     with progress.progress("preparing text") as report:
         report(10, 1000)
         report(500, 1000)

@@ -26,10 +26,12 @@ from lra_bench.runner.cell import checkpoint_of, run_cell
 from lra_bench.runner.job import run_claimed
 from lra_bench.runner.study import set_aside
 from lra_bench.tasks import tasks
+from lra_bench.training import loop
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.evaluation import evaluate
 from lra_bench.training.loop import Progress, Trainer
 from lra_bench.training.optimiser import factor
+from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell
 
 
@@ -105,7 +107,7 @@ def test_memory_freed_in_training_is_not_held_through_an_evaluation(prepared: Pa
 def test_resumed_run_equals_the_whole_one(
     prepared: Path, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lra_bench.training.loop.CHECKPOINT_SECONDS", 0.0)
+    replace(monkeypatch, loop, loop.CHECKPOINT_SECONDS, 0.0)
     cell = small_cell(dropout=0.1)
     whole = train(cell, prepared, tmp_path / "whole")
 
@@ -368,7 +370,7 @@ def test_exception_is_a_record_with_its_traceback(
     def broken(*arguments: object) -> None:
         raise RuntimeError("a plugin's own mistake")
 
-    monkeypatch.setattr(cell_module, "build", broken)
+    replace(monkeypatch, cell_module, cell_module.build, broken)
     record = train(small_cell(), prepared, tmp_path)
     assert record.status == "failed"
     assert record.reason == "RuntimeError: a plugin's own mistake"

@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -294,7 +294,8 @@ class _ArrayWriter:
 
     def __init__(self, path: Path, dtype: np.dtype[Any], files: ExitStack) -> None:
         self.dtype, self.count = dtype, 0
-        self.file = files.enter_context(path.open("wb"))
+        self.file = path.open("wb")
+        files.callback(self._close)
         self.header_size = self._write_header()
 
     def append(self, values: ndarray) -> None:
@@ -307,6 +308,11 @@ class _ArrayWriter:
         if self._write_header() != self.header_size:
             raise ValueError("the .npy header grew over the values")
         self.file.flush()
+
+    def _close(self) -> None:
+        # `finish` leaves nothing to write; where it was not reached, the reason is being told.
+        with suppress(OSError):
+            self.file.close()
 
     def _write_header(self) -> int:
         description = np.lib.format.dtype_to_descr(self.dtype)

@@ -54,7 +54,7 @@ class Holder:
     def here(cls) -> Holder:
         """This process."""
         pid = os.getpid()
-        return cls(socket.gethostname(), _machine(), pid, _started(pid), uuid.uuid4().hex)
+        return cls(socket.gethostname(), this_machine(), pid, _started(pid), uuid.uuid4().hex)
 
     @classmethod
     def read(cls, content: bytes) -> Holder | None:
@@ -66,7 +66,7 @@ class Holder:
 
     def is_here(self) -> bool:
         """Whether this is or was a process of this machine, as far as that can be known."""
-        return bool(self.machine) and self.machine == _machine()
+        return bool(self.machine) and self.machine == this_machine()
 
     def has_ended(self) -> bool:
         """Whether this is known to be a process of this machine that is no more."""
@@ -177,9 +177,10 @@ class Claim:
         self.key, self.generation = key, int(generation)
         # Renewed through this descriptor: whatever the name stands for later stays untouched.
         self._descriptor = os.open(path, os.O_RDWR)
+        self._beat = 0
         self._ended = threading.Event()
         self.lost = False
-        self._thread = threading.Thread(target=self._renew, args=(every,), daemon=True)
+        self._thread = threading.Thread(target=self._keep, args=(every,), daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Claim:
@@ -203,6 +204,13 @@ class Claim:
         if self.lost:
             raise ClaimLostError(f"another worker took over what {self.holder} had claimed")
 
+    def renew(self) -> None:
+        """Count up in the claim's file, as its thread does. Raises ClaimLostError or OSError."""
+        self._beat += 1
+        os.pwrite(self._descriptor, self.holder.content(self._beat), 0)
+        os.fsync(self._descriptor)
+        self.check()
+
     def release(self) -> None:
         """Give the claim back; nothing to do where that happened before."""
         if self._ended.is_set():
@@ -217,15 +225,11 @@ class Claim:
             for generation in range(self.generation + 1):
                 self.path.with_name(f"{self.key}.{generation}").unlink(missing_ok=True)
 
-    def _renew(self, every: float) -> None:
-        beat = 0
+    def _keep(self, every: float) -> None:
         while not self._ended.wait(every):
-            beat += 1
             # A file server that does not answer for a while costs a renewal, not the claim.
             with contextlib.suppress(OSError, ClaimLostError):
-                os.pwrite(self._descriptor, self.holder.content(beat), 0)
-                os.fsync(self._descriptor)
-                self.check()
+                self.renew()
             if self.lost:
                 return
 
@@ -237,7 +241,7 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _machine() -> str:
+def this_machine() -> str:
     """One boot and one process-number space (container) of one machine; empty where unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

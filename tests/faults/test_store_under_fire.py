@@ -73,7 +73,7 @@ from tests.records import make_record
 root, worker, cells, machine = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 if machine == "elsewhere":
     # Every process a machine of its own: only silence tells of a death.
-    claims._machine = lambda: worker
+    claims.this_machine = lambda: worker
 store = ResultsStore(root)
 store.claims.expiry = 2.0
 log = os.open(root / "log", os.O_APPEND | os.O_WRONLY)

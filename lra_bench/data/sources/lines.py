@@ -31,7 +31,7 @@ FORMATS = {
 
 
 def whole_lines(
-    path: Path, header: bytes | None = None, chunk_bytes: int = CHUNK_BYTES
+    path: Path, header: bytes | None = None
 ) -> Iterator[tuple[int, UInt8[ndarray, " bytes"]]]:
     """Yield (number of the first line, bytes of whole lines ending with a newline).
 
@@ -45,7 +45,7 @@ def whole_lines(
     try:
         with path.open("rb") as file:
             _begin(path, file)
-            while chunk := file.read(chunk_bytes):
+            while chunk := file.read(CHUNK_BYTES):
                 end = chunk.rfind(b"\n") + 1
                 if not end:
                     rest += chunk

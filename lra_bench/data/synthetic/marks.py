@@ -37,7 +37,7 @@ class _Setting:
     levels: int
 
 
-_SETTINGS: dict[Difficulty, _Setting] = {
+SETTINGS: dict[Difficulty, _Setting] = {
     "easy": _Setting(spot=0.31, strength=8.0, dots=0, levels=4),
     "medium": _Setting(spot=0.22, strength=8.0, dots=0, levels=8),
     "hard": _Setting(spot=0.0, strength=5.0, dots=8, levels=256),
@@ -46,7 +46,7 @@ _SETTINGS: dict[Difficulty, _Setting] = {
 
 def draw(difficulty: Difficulty, size: int, classes: int) -> Draw:
     """Return what draws (symbols, lengths, labels) of size × size images, row by row."""
-    setting = _SETTINGS[difficulty]
+    setting = SETTINGS[difficulty]
     dots = setting.dots * size**2 // 32**2
     margin = min(MARGIN, MARGIN * size // 32)
 

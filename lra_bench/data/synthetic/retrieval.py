@@ -27,7 +27,7 @@ class _Setting:
     turned: float
 
 
-_SETTINGS: dict[Difficulty, _Setting] = {
+SETTINGS: dict[Difficulty, _Setting] = {
     "easy": _Setting(each=8, turned=0.0),
     "medium": _Setting(each=4, turned=0.5),
     "hard": _Setting(each=1, turned=1.0),
@@ -36,7 +36,7 @@ _SETTINGS: dict[Difficulty, _Setting] = {
 
 def draw(difficulty: Difficulty, longest: int) -> Draw:
     """Return what draws (symbols, lengths, labels) of pairs of at most 2 × `longest` bytes."""
-    setting = _SETTINGS[difficulty]
+    setting = SETTINGS[difficulty]
     lexicon = Lexicon.of((*FILLER, *TOPICS))
 
     def pairs(

@@ -28,7 +28,7 @@ class _Setting:
 
 
 # At the hard setting praise, blame and decoys are anagrams: letters alone don't tell them apart.
-_SETTINGS: dict[Difficulty, _Setting] = {
+SETTINGS: dict[Difficulty, _Setting] = {
     "easy": _Setting(("+++",), ("---",), each=8),
     "medium": _Setting(("good!", "great!"), ("bad?", "poor?"), each=6),
     "hard": _Setting(("tops",), ("stop",), each=1, decoys=("spot", "post", "pots", "opts")),
@@ -37,7 +37,7 @@ _SETTINGS: dict[Difficulty, _Setting] = {
 
 def draw(difficulty: Difficulty, longest: int) -> Draw:
     """Return what draws (symbols, lengths, labels) of reviews of at most `longest` bytes."""
-    setting = _SETTINGS[difficulty]
+    setting = SETTINGS[difficulty]
     filler = (*FILLER, *setting.decoys)
     lexicon = Lexicon.of((*filler, *setting.praise, *setting.blame))
     first_praise = len(filler)
