@@ -67,10 +67,10 @@ class Measurement:
 def prepared(task: str, source: str, data_dir: Path, scratch: Path) -> Taken:
     """Prepare a set; items are its examples."""
     watch = Stopwatch()
-    from lra_bench.data.prepare import prepare
+    from lra_bench.data.request import Request
     from lra_bench.data.store import Manifest
     from lra_bench.tasks import tasks
-    from lra_bench.tasks.base import Request
+    from lra_bench.tasks.prepare import prepare
 
     directory = prepare(tasks.parse(task), source, scratch, Request(data_dir=data_dir))
     return watch.stop(sum(split.examples for split in Manifest.read(directory).splits.values()))

@@ -17,9 +17,9 @@ import numpy as np
 
 from lra_bench.data.generators.listops import ListOpsParameters, evaluate, generate
 from lra_bench.data.generators.listops_statistics import compare, statistics
+from lra_bench.data.request import Request
 from lra_bench.data.sources.listops_tsv import read
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Request
 from lra_bench.tasks.listops import SEED, ListOps
 
 TREES = 100_000

@@ -173,9 +173,9 @@ def trimming_here(mode: str, data_dir: str, quick: str) -> dict[str, Any]:
 
 def prepared_text(data_dir: Path) -> Path:
     """Real reviews where the directory has them, else the stand-in."""
-    from lra_bench.data.prepare import prepare
+    from lra_bench.data.request import Request
     from lra_bench.registry import Spec
-    from lra_bench.tasks.base import Request
+    from lra_bench.tasks.prepare import prepare
 
     local = (data_dir / "imdb").is_dir()
     request = Request(data_dir=data_dir if local else None)
@@ -256,12 +256,12 @@ def memory_here(mode: str, data_dir: str, steps: str) -> dict[str, Any]:
 
     from lra_bench.config import settings_for
     from lra_bench.data.batches import load
-    from lra_bench.data.prepare import prepare
+    from lra_bench.data.request import Request
     from lra_bench.measure.memory import PeakMemory
     from lra_bench.model.classifier import build
     from lra_bench.registry import Spec
     from lra_bench.tasks import tasks
-    from lra_bench.tasks.base import Request
+    from lra_bench.tasks.prepare import prepare
     from lra_bench.training.allocator import keep_freed_memory
     from lra_bench.training.device import choose_precision
     from lra_bench.training.loop import Trainer

@@ -24,6 +24,11 @@ from lra_bench.parameters import Parameter, as_text, described, parameters_of, s
 Part = TypeVar("Part")
 
 
+def name_of(text: str) -> str:
+    """The name in `name:key=value,…`."""
+    return text.partition(":")[0]
+
+
 @dataclass(frozen=True)
 class Description:
     """What `list` says of a part."""

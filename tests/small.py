@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from lra_bench.config import Cell, Settings
+from lra_bench.data.examples import Examples
 from lra_bench.data.store import write
 from lra_bench.registry import Spec
-from lra_bench.tasks.base import Block
 
 CPU = torch.device("cpu")
 DESCRIPTION = {
@@ -32,11 +32,11 @@ def prepared_set(directory: Path, examples: int = 160) -> Path:
     """Sequences whose class is told by which of two symbols is the more frequent."""
     generator = np.random.default_rng(0)
 
-    def block(split: str, count: int) -> Block:
+    def block(split: str, count: int) -> Examples:
         lengths = generator.integers(8, 40, count)
         labels = generator.integers(0, 2, count).astype(np.uint8)
         draws = generator.random(int(lengths.sum())) < np.repeat(0.25 + 0.5 * labels, lengths)
-        return Block(split, (draws * 7).astype(np.uint8), lengths, labels)
+        return Examples(split, (draws * 7).astype(np.uint8), lengths, labels)
 
     blocks = [block("train", examples), block("validation", 53), block("test", 61)]
     write(directory, blocks, DESCRIPTION)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lra_bench.config import Settings
 from lra_bench.data.batches import LENGTH_STEP, BatchOrder, DeviceSplit, load
+from lra_bench.data.examples import Examples
 from lra_bench.data.store import write
-from lra_bench.tasks.base import Block
 
 CPU = torch.device("cpu")
 
@@ -103,7 +103,7 @@ def test_buckets_hold_like_lengths() -> None:
 def test_validation_is_held_out_of_training(tmp_path: Path) -> None:
     total = 100
     blocks = [
-        Block(
+        Examples(
             name, np.arange(count, dtype=np.uint8), np.ones(count, int), np.zeros(count, np.uint8)
         )
         for name, count in (("train", total), ("test", 10))

@@ -19,9 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lra_bench.data.examples import Examples
+from lra_bench.data.request import Request
 from lra_bench.data.sources import acl_ocl, hub, lines, listops_tsv, pairs_tsv, pathfinder_release
 from lra_bench.data.sources.images import decode, grey, image_format
-from lra_bench.data.sources.layout import split_files
+from lra_bench.data.sources.layout import Found, SplitTables, find
 from lra_bench.data.sources.stream import first_examples
 from lra_bench.data.sources.tables import (
     Part,
@@ -33,7 +35,7 @@ from lra_bench.data.sources.tables import (
 )
 from lra_bench.errors import InputError
 from lra_bench.tasks import tasks
-from lra_bench.tasks.base import Block, Request
+from lra_bench.tasks.retrieval import CITATIONS, PAPERS
 from tests.replacing import replace
 
 
@@ -43,7 +45,7 @@ def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def joined(blocks: Iterable[Block]) -> list[np.ndarray]:
+def joined(blocks: Iterable[Examples]) -> list[np.ndarray]:
     """Symbols, lengths and labels of all blocks."""
     parts = ((block.symbols, block.lengths, block.labels) for block in blocks)
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -273,9 +275,9 @@ def test_photographs_are_named_by_all_images(tmp_path):
 
 
 def test_wanted_examples_come_whole():
-    def block(symbols: int, lengths: list[int], labels: list[int]) -> Block:
+    def block(symbols: int, lengths: list[int], labels: list[int]) -> Examples:
         ragged = np.arange(symbols, dtype=np.uint8), np.array(lengths)
-        return Block("train", *ragged, np.array(labels, np.uint8))
+        return Examples("train", *ragged, np.array(labels, np.uint8))
 
     parts = [block(10, [1, 2, 3, 4], [0, 1]), block(6, [1, 2, 2, 1], [1, 1])]
     blocks = list(first_examples(Path("file"), parts, Request(limit=3)))
@@ -465,6 +467,11 @@ def test_unfit_image_columns_are_named():
             encoded_images(pa.array([{"bytes": b"x"}, missing]), place)
 
 
+def find_tables(data_dir: Path) -> Found:
+    """Those of a task whose folder is `imdb`."""
+    return find("text", data_dir, [SplitTables(("imdb",))], "get them")
+
+
 def named(directory: Path, *names: str) -> Path:
     """Empty files of these names in the folder of IMDb."""
     (directory / "imdb").mkdir()
@@ -483,8 +490,8 @@ def named(directory: Path, *names: str) -> Path:
     ],
 )
 def test_a_whole_table_is_found(tmp_path, train):
-    found = split_files(named(tmp_path, "test.parquet", *train), "text")
-    assert [[path.name for path in table] for table in found] == [train, ["test.parquet"]]
+    found = find_tables(named(tmp_path, "test.parquet", *train))
+    assert [path.name for path in found.files] == [*train, "test.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -505,7 +512,7 @@ def test_a_table_that_is_not_whole_or_doubled_is_named(tmp_path, spoilt, split):
     other = "test.parquet" if split == "train" else "train.parquet"
     names = sorted(name.replace("NAME", split) for name in spoilt)
     with pytest.raises(InputError) as caught:
-        split_files(named(tmp_path, other, *names), "text")
+        find_tables(named(tmp_path, other, *names))
     assert str(caught.value).startswith(f"{tmp_path / 'imdb'}: {', '.join(names)} ")
     assert f"expected {split}.parquet alone, or alone all shards" in str(caught.value)
 
@@ -514,16 +521,16 @@ def test_a_data_directory_that_is_a_file_is_named(tmp_path):
     (tmp_path / "train.parquet").touch()
     for name, problem in (("train.parquet", "is a file; give the directory"), ("gone", "does not")):
         with pytest.raises(InputError, match=f"{name}' {problem}"):
-            split_files(tmp_path / name, "text")
+            find_tables(tmp_path / name)
 
 
 @pytest.mark.parametrize("columns", [{"corpus_paper_id": ["a"]}, {"full_text": ["short"]}])
 def test_papers_of_another_kind_are_bad_input(tmp_path, columns):
     papers = {"corpus_paper_id": [1], "full_text": ["x" * acl_ocl.SHORTEST], **columns}
     (tmp_path / "acl-ocl").mkdir()
-    pq.write_table(pa.table(papers), tmp_path / "acl-ocl" / acl_ocl.PAPERS)
+    pq.write_table(pa.table(papers), tmp_path / "acl-ocl" / PAPERS)
     citations = pa.table({"citingpaperid": [1], "citedpaperid": [2]})
-    pq.write_table(citations, tmp_path / "acl-ocl" / acl_ocl.CITATIONS)
+    pq.write_table(citations, tmp_path / "acl-ocl" / CITATIONS)
     with pytest.raises(InputError, match=r"whole numbers|no paper with a text"):
         acl_pairs(tmp_path, Request())
 
@@ -693,17 +700,17 @@ def acl(tmp_path) -> tuple[Path, pa.Table, pa.Table]:
     papers, citations = corpus(np.random.default_rng(0))
     folder = tmp_path / "acl-ocl"
     folder.mkdir()
-    pq.write_table(papers, folder / acl_ocl.PAPERS)
-    pq.write_table(citations, folder / acl_ocl.CITATIONS)
+    pq.write_table(papers, folder / PAPERS)
+    pq.write_table(citations, folder / CITATIONS)
     return tmp_path, papers, citations
 
 
 def acl_pairs(folder: Path, request: Request) -> dict[str, list[tuple[int, int, int]]]:
     """(citing, cited, label) of every pair, the papers told by the number in their text."""
-    papers = parquet([folder / "acl-ocl" / acl_ocl.PAPERS], acl_ocl.PAPER_COLUMNS)
-    citations = parquet([folder / "acl-ocl" / acl_ocl.CITATIONS], acl_ocl.CITATION_COLUMNS)
+    papers = parquet([folder / "acl-ocl" / PAPERS], acl_ocl.PAPER_COLUMNS)
+    citations = parquet([folder / "acl-ocl" / CITATIONS], acl_ocl.CITATION_COLUMNS)
     found: dict[str, list[tuple[int, int, int]]] = {}
-    for block in acl_ocl.blocks(papers, citations, 4000, request):
+    for block in acl_ocl.examples(papers, citations, 4000, request):
         ends = np.cumsum(block.lengths)
         texts = [
             block.symbols[end - n : end].tobytes()
@@ -763,8 +770,8 @@ def test_acl_pairs_are_always_the_same_and_can_be_limited(acl):
 def test_acl_without_citations_is_bad_input(tmp_path):
     papers, citations = corpus(np.random.default_rng(0), citations=3)
     (tmp_path / "acl-ocl").mkdir()
-    pq.write_table(papers, tmp_path / "acl-ocl" / acl_ocl.PAPERS)
-    pq.write_table(citations, tmp_path / "acl-ocl" / acl_ocl.CITATIONS)
+    pq.write_table(papers, tmp_path / "acl-ocl" / PAPERS)
+    pq.write_table(citations, tmp_path / "acl-ocl" / CITATIONS)
     with pytest.raises(InputError, match="too few citations"):
         acl_pairs(tmp_path, Request())
 
@@ -779,7 +786,7 @@ def test_acl_comes_from_the_hub_by_its_file_names(acl, monkeypatch):
 
     def load(repository, data_files, split):
         asked.append((repository, data_files, split))
-        return datasets.Dataset(papers if data_files == acl_ocl.PAPERS else citations)
+        return datasets.Dataset(papers if data_files == PAPERS else citations)
 
     replace(monkeypatch, datasets, datasets.load_dataset, load)
     blocks = list(Retrieval().hub(Request(limit=50)))

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lra_bench.data.examples import Examples
 from lra_bench.data.store import (
     MANIFEST,
     WORK,
@@ -29,7 +30,6 @@ from lra_bench.data.store import (
 )
 from lra_bench.data.verify import verify
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Block
 
 DESCRIPTION = {
     "task": "text",
@@ -45,8 +45,8 @@ DESCRIPTION = {
 }
 
 
-def block(split: str, sequences: list[bytes], labels: list[int]) -> Block:
-    return Block(
+def block(split: str, sequences: list[bytes], labels: list[int]) -> Examples:
+    return Examples(
         split,
         np.frombuffer(b"".join(sequences), np.uint8),
         np.array([len(one) for one in sequences], np.int64),
@@ -86,7 +86,7 @@ def test_what_is_written_is_read(tmp_path_factory, parts):
 
 
 def test_the_fingerprint_tells_any_change(tmp_path):
-    def made(name: str, *blocks: Block) -> str:
+    def made(name: str, *blocks: Examples) -> str:
         return write(tmp_path / name, blocks, DESCRIPTION).fingerprint
 
     test = block("test", [b"x"], [0])
@@ -111,44 +111,46 @@ def test_longest_sequences_are_cut():
     ("wrong", "told"),
     [
         (
-            Block("train", np.zeros(3, np.uint8), np.array([2]), np.zeros(1, np.uint8)),
-            "train: a block of 3 symbols, where its lengths say 2",
+            Examples("train", np.zeros(3, np.uint8), np.array([2]), np.zeros(1, np.uint8)),
+            "train: 3 symbols, where its lengths say 2",
         ),
         (
-            Block("train", np.zeros(3, np.uint8), np.array([1, 2]), np.zeros(1, np.uint8)),
-            "train: a block of 2 sequences for 1 labels; expected 1 for each",
+            Examples("train", np.zeros(3, np.uint8), np.array([1, 2]), np.zeros(1, np.uint8)),
+            "train: 2 sequences for 1 labels; expected 1 for each",
         ),
         (
-            Block("train", np.zeros(3), np.array([3]), np.zeros(1, np.uint8)),
+            Examples("train", np.zeros(3), np.array([3]), np.zeros(1, np.uint8)),
             "train: symbols of type float64; expected whole numbers",
         ),
         (
-            Block("train", np.zeros(3, np.uint8), np.array([3]), np.zeros(1)),
+            Examples("train", np.zeros(3, np.uint8), np.array([3]), np.zeros(1)),
             "train: labels of type float64; expected whole numbers",
         ),
         (
-            Block("train", np.zeros(3, np.uint8), np.array([1, 2]), np.array([0, 999])),
+            Examples("train", np.zeros(3, np.uint8), np.array([1, 2]), np.array([0, 999])),
             "train example 2, counted from 0: label 999 is outside 0 … 1",
         ),
         (
-            Block("train", np.zeros(3, np.uint8), np.array([3]), np.array([-1])),
+            Examples("train", np.zeros(3, np.uint8), np.array([3]), np.array([-1])),
             "train example 1, counted from 0: label -1 is outside 0 … 1",
         ),
         (
-            Block("train", np.array([0, 1, 256]), np.array([1, 2]), np.array([0, 1])),
+            Examples("train", np.array([0, 1, 256]), np.array([1, 2]), np.array([0, 1])),
             "train example 2, counted from 0: symbol 256 is outside 0 … 255",
         ),
         (
-            Block("train", np.array([0, -1, 2]), np.array([1, 2]), np.array([0, 1])),
+            Examples("train", np.array([0, -1, 2]), np.array([1, 2]), np.array([0, 1])),
             "train example 2, counted from 0: symbol -1 is outside 0 … 255",
         ),
         (
-            Block("train", np.array([9, 256]), np.array([1, 1]), np.array([0, 1]), "row {}".format),
+            Examples(
+                "train", np.array([9, 256]), np.array([1, 1]), np.array([0, 1]), "row {}".format
+            ),
             "row 1: symbol 256 is outside 0 … 255",
         ),
     ],
 )
-def test_an_inconsistent_block_is_told_and_leaves_nothing(tmp_path, wrong, told):
+def test_inconsistent_examples_are_told_and_leaves_nothing(tmp_path, wrong, told):
     with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
         write(tmp_path / "set", [block("train", [b"a"], [0]), wrong], DESCRIPTION)
     assert not (tmp_path / "set").exists()
@@ -161,7 +163,7 @@ def test_an_inconsistent_block_is_told_and_leaves_nothing(tmp_path, wrong, told)
 )
 def test_symbols_and_labels_are_stored_as_wide_as_they_need(tmp_path, count, dtype):
     values = np.array([0, count - 1, 1])
-    both = [Block(split, values, np.array([1, 1, 1]), values) for split in ("train", "test")]
+    both = [Examples(split, values, np.array([1, 1, 1]), values) for split in ("train", "test")]
     write(tmp_path / "set", both, DESCRIPTION | {"symbols": count, "classes": count})
     for split in ("train", "test"):
         stored = read_split(tmp_path / "set", split)
@@ -276,7 +278,7 @@ import os, signal, sys, time
 from pathlib import Path
 import numpy as np
 from lra_bench.data import store
-from lra_bench.tasks.base import Block
+from lra_bench.data.examples import Examples
 
 directory, moment, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 step = 0
@@ -293,7 +295,7 @@ def blocks():
         tick()
         symbols = np.full(1000, n, np.uint8)
         split = "train" if n < 6 else "test"
-        yield Block(split, symbols, np.full(20, 50), np.zeros(20, np.uint8))
+        yield Examples(split, symbols, np.full(20, 50), np.zeros(20, np.uint8))
 
 flush = store._flush
 def flush_and_tick(path):

@@ -11,6 +11,7 @@ import pytest
 from lra_bench.cli import main
 from lra_bench.config import Settings
 from lra_bench.data.division import cut_share, warnings_of
+from lra_bench.data.examples import Examples
 from lra_bench.data.store import Manifest, read_splits, write
 from lra_bench.data.warnings import missing_classes
 from lra_bench.report.analysis import Analysis
@@ -20,8 +21,7 @@ from lra_bench.report.page import render_page
 from lra_bench.report.terminal import terminal_report
 from lra_bench.results.record import SCHEMA_VERSION
 from lra_bench.results.store import ResultsStore, parse_record
-from lra_bench.tasks import tasks
-from lra_bench.tasks.base import Block, Task
+from lra_bench.tasks.base import Task
 from tests.records import make_record, write_store
 from tests.releases import listops_release, pathfinder_release
 from tests.small import DESCRIPTION
@@ -67,7 +67,7 @@ def test_many_test_examples_of_the_training_split_are_warned_of(
     train = [bytes([n, n, n]) for n in range(200)]
     test = [*train[:copied], *(bytes([n, n]) for n in range(100 - copied))]
     blocks = [
-        Block(
+        Examples(
             split,
             np.frombuffer(b"".join(texts), np.uint8),
             np.array([len(text) for text in texts]),
@@ -158,9 +158,9 @@ def test_what_is_cut_is_counted_and_warned_of_where_answers_change(
     """Four sequences of 5, 20, 40 and 60 symbols; preparation cuts to 50."""
     lengths = np.array([5, 20, 40, 60])
     blocks = [
-        Block("train", np.zeros(65, int), lengths[[0, 3]], np.array([0, 1])),
-        Block("validation", np.zeros(20, int), lengths[[1]], np.array([0])),
-        Block("test", np.zeros(40, int), lengths[[2]], np.array([1])),
+        Examples("train", np.zeros(65, int), lengths[[0, 3]], np.array([0, 1])),
+        Examples("validation", np.zeros(20, int), lengths[[1]], np.array([0])),
+        Examples("test", np.zeros(40, int), lengths[[2]], np.array([1])),
     ]
     directory = tmp_path / "set"
     write(directory, blocks, DESCRIPTION | {"length": 50})
@@ -169,7 +169,13 @@ def test_what_is_cut_is_counted_and_warned_of_where_answers_change(
     task.needs_whole = needs_whole  # type: ignore[misc]
     manifest, splits = Manifest.read(directory), read_splits(directory)
     assert cut_share(manifest, splits, task.longest(allowed)) == share
-    found = [w for w in warnings_of(directory, task, Settings(length=allowed)) if "cut" in w]
+    found = [
+        w
+        for w in warnings_of(
+            directory, Settings(length=allowed), task.longest(allowed), task.needs_whole
+        )
+        if "cut" in w
+    ]
     assert [warning.split(" of ")[0] for warning in found] == [f"{share:.2%}"] * needs_whole
 
 
@@ -177,12 +183,12 @@ def test_what_is_held_out_lacks_a_class_too(tmp_path: Path) -> None:
     """All classes are in the training split, and one is lost by holding half of it out."""
     labels = np.array([0] * 9 + [1])
     blocks = [
-        Block("train", np.zeros(10, int), np.ones(10, int), labels),
-        Block("test", np.ones(2, int), np.ones(2, int), np.array([0, 1])),
+        Examples("train", np.zeros(10, int), np.ones(10, int), labels),
+        Examples("test", np.ones(2, int), np.ones(2, int), np.array([0, 1])),
     ]
     directory = tmp_path / "set"
     assert write(directory, blocks, DESCRIPTION).warnings == []
-    (warning,) = warnings_of(directory, tasks.create(tasks.parse("text")), Settings(length=4))
+    (warning,) = warnings_of(directory, Settings(length=4), 4, False)
     assert warning == "the validation split has no example of class 1, which another split has"
 
 

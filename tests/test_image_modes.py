@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from lra_bench.cli import main
-from lra_bench.data.prepare import prepare
+from lra_bench.data.request import Request
 from lra_bench.data.sources.images import decode
 from lra_bench.data.store import read_split
 from lra_bench.errors import InputError
 from lra_bench.tasks import tasks
-from lra_bench.tasks.base import Request
+from lra_bench.tasks.prepare import prepare
 from tests.releases import noise, pathfinder_release
 
 Draw = Callable[[np.ndarray], Image.Image]

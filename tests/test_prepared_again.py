@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from lra_bench.data.prepare import prepare
+from lra_bench.data.request import Request
 from lra_bench.data.sources.content import SAMPLED, digest
 from lra_bench.data.store import Manifest
 from lra_bench.tasks import tasks
-from lra_bench.tasks.base import Request
+from lra_bench.tasks.prepare import prepare
 from tests.program import finish
 from tests.releases import pathfinder_release
 
@@ -84,8 +84,7 @@ def test_a_name_a_size_or_a_time_tells_files_apart(tmp_path: Path) -> None:
 PLUGIN = '''
 """Constant sequences."""
 import numpy as np
-from lra_bench.tasks import tasks
-from lra_bench.tasks.base import SPLITS, Block, Request, Task
+from lra_bench.tasks import SPLITS, Examples, Request, Task, tasks
 
 @tasks.register("constant")
 class Constant(Task):
@@ -98,7 +97,7 @@ class Constant(Task):
     def generated(self, request: Request):
         symbols, labels = np.full(8, SYMBOL, np.uint8), np.arange(2, dtype=np.uint8)
         for split in SPLITS:
-            yield Block(split, symbols, np.full(2, 4), labels)
+            yield Examples(split, symbols, np.full(2, 4), labels)
 '''
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lra_bench.data.synthetic import SEED, blocks, marks, retrieval, text
-from lra_bench.tasks.base import Request
+from lra_bench.data.request import Request
+from lra_bench.data.synthetic import SEED, examples, marks, retrieval, text
 
 DIFFICULTIES = ("easy", "medium", "hard")
 DRAWERS = {
@@ -161,7 +161,7 @@ def test_all_images_have_the_same_grey_levels():
 def test_a_smaller_set_is_the_beginning_of_a_larger_one(name):
     def made(limit: int) -> dict[str, tuple[bytes, list[int]]]:
         found: dict[str, tuple[bytes, list[int]]] = {}
-        for block in blocks(DRAWERS[name]("medium"), Request(limit=limit), batch=100):
+        for block in examples(DRAWERS[name]("medium"), Request(limit=limit), batch=100):
             tokens, labels = found.get(block.split, (b"", []))
             found[block.split] = (tokens + block.symbols.tobytes(), labels + block.labels.tolist())
         return found

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image as Pillow
 
 from lra_bench.cli import main
-from lra_bench.data.prepare import choose_source, prepare
+from lra_bench.data.request import Request
 from lra_bench.data.store import Manifest, read_split
 from lra_bench.errors import InputError
 from lra_bench.tasks import tasks
-from lra_bench.tasks.base import Request
+from lra_bench.tasks.prepare import choose_source, prepare
 from tests.replacing import replace
 
 OFFLINE = ["text", "retrieval", "image", "pathfinder"]

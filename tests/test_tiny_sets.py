@@ -13,10 +13,10 @@ import torch
 from lra_bench.cli import main
 from lra_bench.config import Settings
 from lra_bench.data.batches import load
+from lra_bench.data.examples import Examples
 from lra_bench.data.store import write
 from lra_bench.errors import InputError
 from lra_bench.results.store import ResultsStore
-from lra_bench.tasks.base import Block
 from tests.releases import pathfinder_release
 from tests.small import DESCRIPTION
 
@@ -26,7 +26,7 @@ SMALL = ["layers=1", "dim=8", "qkv=8", "mlp=8", "batch=2", "steps=2", "evaluate_
 def prepared(directory: Path, **sizes: int) -> Path:
     """A set with so many one-symbol examples in each split."""
     blocks = [
-        Block(split, np.arange(size) % 9, np.ones(size, int), np.arange(size) % 2)
+        Examples(split, np.arange(size) % 9, np.ones(size, int), np.arange(size) % 2)
         for split, size in sizes.items()
     ]
     write(directory, blocks, DESCRIPTION)

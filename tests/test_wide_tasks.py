@@ -12,18 +12,17 @@ from PIL import Image
 from lra_bench.cli import main
 from lra_bench.data.batches import DeviceSplit
 from lra_bench.data.describe import picture, text
+from lra_bench.data.examples import Examples
 from lra_bench.data.store import read_split, write
 from lra_bench.profiling.tokens import full_rows
 from lra_bench.results.store import ResultsStore
 from lra_bench.tasks import tasks
-from lra_bench.tasks.base import Block
 from tests.small import DESCRIPTION
 
 PLUGIN = '''
 """Which symbol comes first?"""
 import numpy as np
-from lra_bench.tasks import tasks
-from lra_bench.tasks.base import SPLITS, Block, Request, Task
+from lra_bench.tasks import SPLITS, Examples, Request, Task, tasks
 
 @tasks.register("first")
 class First(Task):
@@ -40,7 +39,7 @@ class First(Task):
         first = np.arange(999, -1, -1)
         for number, split in enumerate(SPLITS):
             symbols = np.stack([first, *[np.full(1000, number)] * 7], axis=1)
-            yield Block(split, symbols.ravel(), np.full(1000, 8), first + self.shift)
+            yield Examples(split, symbols.ravel(), np.full(1000, 8), first + self.shift)
 '''
 
 
@@ -77,10 +76,10 @@ def test_a_task_of_a_thousand_symbols_and_classes_is_trained_as_it_is(
 def test_many_classes_and_levels_fit_a_line_and_a_picture(tmp_path: Path) -> None:
     """Levels 0 … 4,095 are drawn from black to white, of the first 20 of 300 classes."""
     levels = np.stack([np.zeros(300, int), np.full(300, 4095)], axis=1).ravel()
-    both = [Block(s, levels, np.full(300, 2), np.arange(300)) for s in ("train", "test")]
+    both = [Examples(s, levels, np.full(300, 2), np.arange(300)) for s in ("train", "test")]
     sizes = {"symbols": 4096, "classes": 300, "grid": [1, 2]}
     write(tmp_path / "set", both, DESCRIPTION | sizes)
-    assert text(tmp_path / "set", 1).count("  0.33% to 0.33%\n") == 2
+    assert text(tmp_path / "set", 1, str).count("  0.33% to 0.33%\n") == 2
     picture(tmp_path / "set", tmp_path / "it.png", columns=1, rows_a_class=1)
     with Image.open(tmp_path / "it.png") as image:
         scale, rows = 128, 20

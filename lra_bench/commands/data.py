@@ -61,16 +61,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "prepare":
         return _say_where([directory for _, directory in directories], arguments.json)
     if arguments.action == "describe":
-        return _describe([directory for _, directory in directories], arguments)
+        return _describe(directories, arguments)
     return _verify(directories, arguments.json)
 
 
 def _prepared(name: str, arguments: argparse.Namespace) -> Path:
     from lra_bench.cache import cache_directory
-    from lra_bench.data.prepare import choose_source, prepare
     from lra_bench.data.progress import progress
+    from lra_bench.data.request import Request
     from lra_bench.tasks import tasks
-    from lra_bench.tasks.base import Request
+    from lra_bench.tasks.prepare import choose_source, prepare
 
     spec = tasks.parse(name)
     source = choose_source(tasks.create(spec), arguments.source, arguments.data_dir)
@@ -101,25 +101,31 @@ def _say_where(directories: list[Path], as_json: bool) -> int:
     return 0
 
 
-def _describe(directories: list[Path], arguments: argparse.Namespace) -> int:
+def _describe(directories: list[tuple[str, Path]], arguments: argparse.Namespace) -> int:
     from lra_bench.data.describe import facts, picture, text
+    from lra_bench.tasks import tasks
 
     if arguments.picture is not None and len(directories) > 1:
         raise InputError("--picture takes one task at a time")
     if arguments.json:
-        print(json.dumps([facts(directory) for directory in directories], indent=2))
+        print(json.dumps([facts(directory) for _, directory in directories], indent=2))
     else:
-        print("\n\n".join(text(directory, arguments.samples) for directory in directories))
+        built = [(tasks.create(tasks.parse(name)), directory) for name, directory in directories]
+        print("\n\n".join(text(at, arguments.samples, task.preview) for task, at in built))
     if arguments.picture is not None:
-        picture(directories[0], arguments.picture)
+        picture(directories[0][1], arguments.picture)
         print(f"picture of its classes in {arguments.picture}", file=sys.stderr)
     return 0
 
 
 def _verify(directories: list[tuple[str, Path]], as_json: bool) -> int:
     from lra_bench.data.verify import table, verify
+    from lra_bench.tasks import tasks
 
-    found = {name: verify(directory) for name, directory in directories}
+    found = {
+        name: verify(directory, tasks.create(tasks.parse(name)).checks)
+        for name, directory in directories
+    }
     if as_json:
         print(json.dumps({name: [asdict(c) for c in checks] for name, checks in found.items()}))
     else:

@@ -42,10 +42,23 @@ def add_arguments(parser: CommandParser) -> None:
         help="comparing: changes of speed and memory up to this are no change (default: 0.05)",
     )
     parser.add_argument("--all", action="store_true", help="comparing: list what is unchanged too")
+    parser.add_argument(
+        "--plugin",
+        dest="plugins",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="plugin files (run!) of tasks, which say their titles and sizes",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write, print, follow or compare."""
+    from lra_bench.registry import load_plugin
+
+    for plugin in arguments.plugins:
+        load_plugin(plugin)
     if len(arguments.store) > 2:
         raise InputError(f"report takes one store or two to compare, not {len(arguments.store)}")
     if len(arguments.store) == 2:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt, UInt8
+from jaxtyping import Integer, UInt, UInt8
 from numpy import ndarray
 
 from lra_bench.data.store import Manifest, Split, read_split
 from lra_bench.errors import InputError, one_line
-from lra_bench.tasks import tasks
+
+Preview = Callable[[Integer[ndarray, " n"]], str]
 
 QUANTILES = (0.05, 0.5, 0.95)
 SHOWN = 300  # characters of a sample
@@ -32,8 +34,13 @@ def facts(directory: Path) -> dict[str, Any]:
     return found
 
 
-def text(directory: Path, samples: int) -> str:
-    """The facts for people, and the first sample of each of some classes as text."""
+def text(directory: Path, samples: int, preview: Preview) -> str:
+    """The facts for people, and the first sample of each of some classes as text.
+
+    Args:
+        samples: how many.
+        preview: makes one sequence text.
+    """
     told = facts(directory)
     kind = "synthetic stand-in" if told["synthetic"] else told["source"]
     lines = [
@@ -56,7 +63,7 @@ def text(directory: Path, samples: int) -> str:
         )
     lines += [f"  warning: {one_line(warning)}" for warning in told["warnings"]]
     if told["grid"] is None:
-        lines += _sample_lines(directory, told, samples)
+        lines += _sample_lines(directory, told, samples, preview)
     return "\n".join(lines)
 
 
@@ -68,15 +75,16 @@ def _balance(split: dict[str, Any]) -> str:
     return f"{min(shares):.2%} to {max(shares):.2%}"
 
 
-def _sample_lines(directory: Path, told: dict[str, Any], samples: int) -> list[str]:
-    task = tasks.create(tasks.parse(told["task"]))
+def _sample_lines(
+    directory: Path, told: dict[str, Any], samples: int, preview: Preview
+) -> list[str]:
     split = read_split(directory, "train")
     lines = []
     for example in _one_of_each_class(split.labels, samples):
         lines.append(f"  label {split.labels[example]}:")
         for sequence in range(example * told["inputs"], (example + 1) * told["inputs"]):
             start, end = split.offsets[sequence : sequence + 2]
-            shown = " ".join(task.preview(split.symbols[start:end]).split())
+            shown = " ".join(preview(split.symbols[start:end]).split())
             lines.append(f"    {shown[:SHOWN]}{'…' if len(shown) > SHOWN else ''}")
     return lines
 

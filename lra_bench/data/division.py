@@ -14,7 +14,6 @@ from lra_bench.config import Settings
 from lra_bench.data.store import Manifest, Split, read_splits
 from lra_bench.data.warnings import missing_classes
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,12 @@ def divide(manifest: Manifest, splits: Mapping[str, Split], settings: Settings) 
     return Division(Portion("train", np.sort(kept)), validation, test)
 
 
-def warnings_of(directory: Path, task: Task, settings: Settings) -> list[str]:
+def warnings_of(directory: Path, settings: Settings, longest: int, needs_whole: bool) -> list[str]:
     """What is to be known of a prepared set, and of what a protocol makes of it.
+
+    Args:
+        longest: what its sequences are cut to.
+        needs_whole: whether their answers may be others then.
 
     Raises InputError where no example is left to train on.
     """
@@ -75,9 +78,8 @@ def warnings_of(directory: Path, task: Task, settings: Settings) -> list[str]:
         chosen = splits[portion.split].labels[portion.examples]
         labels[name] = np.bincount(chosen, minlength=manifest.classes).tolist()
     told = [*manifest.warnings, *missing_classes(labels)]
-    longest = task.longest(settings.length)
     share = cut_share(manifest, splits, longest)
-    if share and task.needs_whole:
+    if share and needs_whole:
         told.append(
             f"{share:.2%} of the sequences are longer than {longest:,} tokens and cut, which may "
             "change their answers"

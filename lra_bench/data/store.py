@@ -25,9 +25,9 @@ from jaxtyping import Int, Integer, UInt
 from numpy import ndarray
 from pydantic import TypeAdapter
 
+from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.warnings import missing_classes, repeated
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import SPLITS, Block
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -139,17 +139,17 @@ def _read_arrays(directory: Path, split: str, symbols: int, classes: int) -> Spl
 
 def write(
     directory: Path,
-    blocks: Iterable[Block],
+    examples: Iterable[Examples],
     description: dict[str, Any],
     warnings: Sequence[str] = (),
 ) -> Manifest:
-    """Stream blocks into a new set at `directory`, whole or not at all.
+    """Stream examples into a new set at `directory`, whole or not at all.
 
     One process at a time writes a set; another that wants the same waits and then finds it done.
 
     Args:
         directory: where the set will be; its parent holds all prepared sets.
-        blocks: the examples; not asked for any when the set exists already.
+        examples: all of them; not asked for any when the set exists already.
         description: the manifest's fields besides format, splits, fingerprint and warnings.
         warnings: what is to be known of the source; what the splits show is added.
 
@@ -158,7 +158,7 @@ def write(
     with _lock(directory):
         if not (directory / MANIFEST).exists():
             with _staging(directory) as staging:
-                _write_files(staging, blocks, description, warnings)
+                _write_files(staging, examples, description, warnings)
                 with _written_to(directory.parent):
                     _publish(staging, directory)
     return Manifest.read(directory)
@@ -166,19 +166,19 @@ def write(
 
 def _write_files(
     staging: Path,
-    blocks: Iterable[Block],
+    examples: Iterable[Examples],
     description: dict[str, Any],
     warnings: Sequence[str],
 ) -> None:
     writers: dict[str, _SplitWriter] = {}
     with ExitStack() as files:
-        for block in blocks:
-            if not len(block.labels) and not len(block.lengths):
+        for some in examples:
+            if not len(some.labels) and not len(some.lengths):
                 continue
             with _written_to(staging):
-                if block.split not in writers:
-                    writers[block.split] = _SplitWriter(staging, block.split, description, files)
-                writers[block.split].add(block)
+                if some.split not in writers:
+                    writers[some.split] = _SplitWriter(staging, some.split, description, files)
+                writers[some.split].add(some)
         with _written_to(staging):
             splits = {name: writers[name].finish() for name in SPLITS if name in writers}
     for needed in NEEDED:
@@ -323,7 +323,7 @@ class _ArrayWriter:
 
 
 class _SplitWriter:
-    """Appends blocks to the three array files of one split, in bounded memory."""
+    """Appends examples to the three array files of one split, in bounded memory."""
 
     def __init__(
         self, directory: Path, split: str, description: dict[str, Any], files: ExitStack
@@ -342,34 +342,34 @@ class _SplitWriter:
         self.offsets.append(np.zeros(1, np.int64))
         self.cut = 0
 
-    def add(self, block: Block) -> None:
-        """Append a block. Raises InputError where it is not as `Block` and the task say."""
-        if len(block.lengths) != self.inputs * len(block.labels):
+    def add(self, some: Examples) -> None:
+        """Append some. Raises InputError where it is not as `Examples` and the task say."""
+        if len(some.lengths) != self.inputs * len(some.labels):
             raise InputError(
-                f"{self.split}: a block of {len(block.lengths)} sequences for "
-                f"{len(block.labels)} labels; expected {self.inputs} for each"
+                f"{self.split}: {len(some.lengths)} sequences for "
+                f"{len(some.labels)} labels; expected {self.inputs} for each"
             )
-        if int(block.lengths.sum()) != len(block.symbols):
+        if int(some.lengths.sum()) != len(some.symbols):
             raise InputError(
-                f"{self.split}: a block of {len(block.symbols)} symbols, where its lengths say "
-                f"{block.lengths.sum()}"
+                f"{self.split}: {len(some.symbols)} symbols, where its lengths say "
+                f"{some.lengths.sum()}"
             )
-        self._require_within(block, "label", block.labels, self.classes)
-        self._require_within(block, "symbol", block.symbols, self.vocabulary)
-        empty = np.flatnonzero(block.lengths < 1)
+        self._require_within(some, "label", some.labels, self.classes)
+        self._require_within(some, "symbol", some.symbols, self.vocabulary)
+        empty = np.flatnonzero(some.lengths < 1)
         if len(empty):
             raise InputError(
-                f"{self._place(block, int(empty[0]) // self.inputs)}: an empty sequence; leave "
+                f"{self._place(some, int(empty[0]) // self.inputs)}: an empty sequence; leave "
                 "the example out, or give it at least one symbol"
             )
-        symbols, lengths = truncate(block.symbols, block.lengths, self.longest_allowed)
-        self.cut += int((block.lengths > self.longest_allowed).sum())
+        symbols, lengths = truncate(some.symbols, some.lengths, self.longest_allowed)
+        self.cut += int((some.lengths > self.longest_allowed).sum())
         self.offsets.append(self.symbols.count + np.cumsum(lengths))
         self.symbols.append(symbols)
-        self.labels.append(block.labels)
+        self.labels.append(some.labels)
 
     def _require_within(
-        self, block: Block, what: str, values: Integer[ndarray, " values"], count: int
+        self, some: Examples, what: str, values: Integer[ndarray, " values"], count: int
     ) -> None:
         if not np.issubdtype(values.dtype, np.integer):
             raise InputError(
@@ -380,15 +380,15 @@ class _SplitWriter:
         first = int(np.flatnonzero((values < 0) | (values >= count))[0])
         example = first
         if what == "symbol":
-            ends = np.cumsum(block.lengths)
+            ends = np.cumsum(some.lengths)
             example = int(np.searchsorted(ends, first, side="right")) // self.inputs
         raise InputError(
-            f"{self._place(block, example)}: {what} {values[first]} is outside 0 … {count - 1}"
+            f"{self._place(some, example)}: {what} {values[first]} is outside 0 … {count - 1}"
         )
 
-    def _place(self, block: Block, example: int) -> str:
-        if block.place is not None:
-            return block.place(example)
+    def _place(self, some: Examples, example: int) -> str:
+        if some.place is not None:
+            return some.place(example)
         return f"{self.split} example {self.labels.count + example}, counted from 0"
 
     def finish(self) -> SplitStatistics:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lra_bench.data.store import Manifest, Split, fingerprint, read_splits, split_statistics
 from lra_bench.data.warnings import MOST_REPEATED, repeated_examples
-from lra_bench.tasks import tasks
 
 # A correct set fails one comparison in a thousand: of all its p-values, by Bonferroni.
 FALSE_ALARM = 1e-3
-SAMPLE = 5000  # images compared
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,21 @@ class Check:
     p_value: float | None = None
 
 
-def verify(directory: Path) -> list[Check]:
-    """Check a prepared set. Raises InputError when it can't be read at all."""
+Checks = Callable[[Manifest, Mapping[str, Split]], Iterable[Check]]
+
+
+def verify(directory: Path, of_task: Checks | None = None) -> list[Check]:
+    """Check a prepared set, and where it is whole what its task has to say of the examples.
+
+    Raises InputError when it can't be read at all.
+    """
     manifest = Manifest.read(directory)
     splits = read_splits(directory)
     checks = [_fingerprint(directory, manifest)]
     checks += [_whole(name, split, manifest) for name, split in splits.items()]
     if all(check.passed for check in checks):
-        checks += [_size(manifest), _repeated(splits, manifest)]
-        checks += _judged(list(_contents(splits, manifest)))
+        checks.append(_repeated(splits, manifest))
+        checks += _judged([] if of_task is None else list(of_task(manifest, splits)))
     return checks
 
 
@@ -69,16 +74,6 @@ def _whole(name: str, split: Split, manifest: Manifest) -> Check:
     return Check(f"{name}: sizes and ranges", outcome, not problems)
 
 
-def _size(manifest: Manifest) -> Check:
-    """Whether data that are called the benchmark's own are all of them."""
-    kind = tasks.get(manifest.task.partition(":")[0])
-    sizes = {name: split.examples for name, split in manifest.splits.items()}
-    examples = sizes["train"] + sizes.get("validation", 0), sizes["test"]
-    missing = kind.part_of_own_data(manifest.dataset, examples)
-    whole = "whole" if manifest.dataset in kind.own_data else "not of the benchmark's own data"
-    return Check(f"size of {manifest.dataset}", missing or whole, True)
-
-
 def _repeated(splits: dict[str, Split], manifest: Manifest) -> Check:
     """Examples of other splits that occur in the training split as well.
 
@@ -93,75 +88,22 @@ def _repeated(splits: dict[str, Split], manifest: Manifest) -> Check:
     )
 
 
-def _contents(splits: dict[str, Split], manifest: Manifest) -> Iterator[Check]:
-    """What the task's generator and reference statistics say of the examples."""
-    task = manifest.task.partition(":")[0]
-    if manifest.synthetic:
-        return
-    if task == "listops":
-        yield _values(splits)
-        if manifest.dataset == "listops":
-            yield from _listops_statistics(splits)
-    if task == "pathfinder":
-        yield from _pathfinder_statistics(splits, manifest)
+def likeness(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], p_values: Mapping[str, float], each: str
+) -> Iterator[Check]:
+    """Compare what was counted in two sets, quantity by quantity.
 
-
-def _values(splits: dict[str, Split]) -> Check:
-    from lra_bench.data.generators.listops import evaluate
-
-    wrong = total = 0
-    for split in splits.values():
-        values = evaluate(np.asarray(split.symbols), np.diff(split.offsets))
-        wrong += int((values != split.labels).sum())
-        total += len(values)
-    return Check("labels that are not their expression's value", f"{wrong} of {total:,}", not wrong)
-
-
-def _listops_statistics(splits: dict[str, Split]) -> Iterator[Check]:
-    from lra_bench.data.generators.listops_statistics import compare, reference, statistics
-
-    theirs = reference()
-    ours = statistics(
-        np.concatenate([split.symbols for split in splits.values()]),
-        np.concatenate([np.diff(split.offsets) for split in splits.values()]),
-        np.concatenate([split.labels for split in splits.values()]),
-    )
-    for name, p in compare(ours, theirs).items():
-        outcome = "as in the reference"
-        if name in ours["per_tree"]:
-            pair = (one["per_tree"][name]["mean"] for one in (ours, theirs))
-            outcome = "mean {:.2f}, reference {:.2f}".format(*pair)
-        yield Check(f"{name} of a tree" if name != "labels" else name, outcome, True, p)
-
-
-def _pathfinder_statistics(splits: dict[str, Split], manifest: Manifest) -> Iterator[Check]:
-    from scipy import stats
-
-    from lra_bench.data.generators.pathfinder import compare, reference, statistics
-
-    labels = np.concatenate([split.labels for split in splits.values()])
-    ones = int(labels.sum())
-    p = float(stats.binomtest(ones, len(labels)).pvalue)
-    yield Check("labels a fair coin's", f"{ones:,} of {len(labels):,} are 1", True, p)
-    if manifest.dataset != "pathfinder32-hard":
-        return
-    height, width = manifest.grid or [0, 0]
-    images, chosen = _sample(splits["train"], height * width)
-    ours = statistics(images.reshape(-1, height, width), chosen)
-    theirs = reference()
-    for name, p in compare(ours, theirs).items():
-        outcome = "as in the reference"
-        if name in ours["per_image"]:
-            pair = (one["per_image"][name]["mean"] for one in (ours, theirs))
-            outcome = "mean {:.2f}, reference {:.2f}".format(*pair)
-        yield Check(f"{name} of an image" if name != "labels" else name, outcome, True, p)
-
-
-def _sample(split: Split, pixels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Evenly spaced images, at most `SAMPLE` of them, with their labels."""
-    count = len(split.labels)
-    rows = np.arange(min(SAMPLE, count)) * count // min(SAMPLE, count)
-    return split.symbols.reshape(-1, pixels)[rows], split.labels[rows]
+    Args:
+        ours: each quantity that has a mean, with its `mean`; theirs alike.
+        p_values: of all quantities.
+        each: what one value is of, such as `a tree`.
+    """
+    for name, p in p_values.items():
+        if name in ours:
+            outcome = f"mean {ours[name]['mean']:.2f}, reference {theirs[name]['mean']:.2f}"
+            yield Check(f"{name} of {each}", outcome, True, p)
+        else:
+            yield Check(name, "as in the reference", True, p)
 
 
 def _judged(checks: list[Check]) -> list[Check]:

@@ -166,8 +166,8 @@ def _source(task: Spec, study: ProfileStudy, tokens: Tokens) -> str:
     """Where real tokens are from, resolved; random ones are from nowhere."""
     if tokens == "random":
         return "none"
-    from lra_bench.data.prepare import choose_source
     from lra_bench.tasks import tasks
+    from lra_bench.tasks.prepare import choose_source
 
     wanted = study.source
     if wanted is None:

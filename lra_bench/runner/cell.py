@@ -167,7 +167,7 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Rec
     run.parts["parameters"] = _parameters(cell, model)
     longest = geometry_of(task, settings).length
     data = load(prepared, settings, longest, run.device)
-    run.parts["data"] = _data(data, warnings_of(prepared, task, settings))
+    run.parts["data"] = _data(data, warnings_of(prepared, settings, longest, task.needs_whole))
     if run.compiled:
         # Recompilations are counted by process: those of earlier cells would use the limit up.
         torch.compiler.reset()

@@ -48,9 +48,9 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     a cell is the same one on whatever device it then trains.
     """
     from lra_bench.attention import attentions
-    from lra_bench.data.prepare import choose_source
     from lra_bench.encodings import encodings
     from lra_bench.tasks import tasks
+    from lra_bench.tasks.prepare import choose_source
     from lra_bench.training.device import resolved
 
     if study.data_dir is not None and not study.data_dir.is_dir():

@@ -10,12 +10,12 @@ from tqdm import tqdm
 
 from lra_bench.config import Cell, Study
 from lra_bench.data.division import warnings_of
-from lra_bench.data.prepare import find, prepare
+from lra_bench.data.request import Request
 from lra_bench.data.store import require_whole
 from lra_bench.data.warnings import tell
 from lra_bench.errors import InputError
 from lra_bench.tasks import tasks
-from lra_bench.tasks.base import Request
+from lra_bench.tasks.prepare import find, prepare
 
 Key = tuple[str, ...]
 
@@ -50,7 +50,9 @@ def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSet
             continue
         try:
             directory = prepare_set(cell, study, cache)
-            warnings = warnings_of(directory, tasks.create(cell.task), cell.settings)
+            task, settings = tasks.create(cell.task), cell.settings
+            longest = task.longest(settings.length)
+            warnings = warnings_of(directory, settings, longest, task.needs_whole)
             tell(str(cell.task), warnings)
             sets.directories[key] = directory
         except InputError as error:

@@ -1,91 +1,33 @@
-"""What a task is: sizes, classes, and the sources its examples can come from."""
+"""What a task is: everything that anyone needs to know of it, and where its examples are from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from lra_bench.data.examples import Examples
+from lra_bench.data.request import Request
+from lra_bench.data.sources.layout import Found, Layout, find
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxtyping import Int, Integer
+    from jaxtyping import Integer
     from numpy import ndarray
 
+    from lra_bench.data.store import Manifest, Split
+    from lra_bench.data.verify import Check
+
 SOURCES = ("local", "hub", "generated", "synthetic")
-SPLITS = ("train", "validation", "test")
-
-SMALLEST_EVALUATION = 200
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some consecutive examples of one split, as ragged arrays.
-
-    Attributes:
-        split: `train`, `validation` or `test`.
-        symbols: all sequences end to end, values 0 … task.symbols − 1 (padding is no symbol).
-        lengths: length of each sequence; examples × task.inputs of them, in order.
-        labels: class of each example, 0 … task.classes − 1.
-        place: tells where the block's example of a number was read, as messages name it; None
-            for what is generated.
-    """
-
-    split: str
-    symbols: Integer[ndarray, " symbols"]
-    lengths: Int[ndarray, " sequences"]
-    labels: Integer[ndarray, " examples"]
-    place: Callable[[int], str] | None = None
-
-
-def _no_progress(done: int, total: int) -> None:
-    """Ignore progress."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What preparation asks of a source.
-
-    Attributes:
-        data_dir: directory of a public release, for the `local` source.
-        workers: processes a generator may use; results don't depend on it.
-        limit: size of a smaller set for quick runs, see `cap` (None: all).
-        length: longest sequence wanted, where it is shorter than the task's. Generated and
-            synthetic examples are made to fit, with their question intact; files are read whole.
-        progress: called with (examples done, examples in all, 0 if unknown).
-        scratch: directory where a slow generator keeps finished parts, so that an interrupted
-            preparation carries on from them; it is removed when the set is complete.
-    """
-
-    data_dir: Path | None = None
-    workers: int = 1
-    limit: int | None = None
-    length: int | None = None
-    progress: Callable[[int, int], None] = field(default=_no_progress, compare=False)
-    scratch: Path | None = field(default=None, compare=False)
-
-    def cap(self, split: str, available: int) -> int:
-        """How many of a split's `available` examples are wanted.
-
-        With a limit: that many of the training split, and a quarter as many of each other one
-        (but at least 200, so that an accuracy measured on it means something).
-        """
-        if self.limit is None:
-            return available
-        wanted = self.limit if split == "train" else max(self.limit // 4, SMALLEST_EVALUATION)
-        return min(wanted, available)
-
-    def fit(self, length: int) -> int:
-        """The task's longest length, or the shorter one that is wanted."""
-        return length if self.length is None else min(length, self.length)
 
 
 class Task:
     """Base of every task. Constructor: `(*, parameter=default, …)`, typed keyword-only parameters.
 
-    A source is a method of its name, `local(request)`, `hub(request)`, `generated(request)`,
-    `synthetic(request)`, yielding `Block`s; a task has the sources whose methods it defines.
+    The first line of its docstring is its question. A source is a method of its name,
+    `local(request)`, `hub(request)`, `generated(request)`, `synthetic(request)`, yielding
+    `Examples`; a task has the sources whose methods it defines.
 
     Attributes:
         inputs: sequences per example: 1, or 2 for pairs.
@@ -98,26 +40,39 @@ class Task:
             such a task is warned of.
         grid: (height, width) for images, which no protocol cuts, else None.
         title: its name in tables; the task's own where it is empty.
+        citation: who made the task and its data.
+        licence: of its data, as far as they have one.
         guessing: declared accuracy of the best constant answer; the data's own rate goes before it.
         own_data: the benchmark's own data sets by name, each with how many examples it has:
             training and validation together, and test.
+        layouts: of the files that `local` reads; the first that is there counts.
+        obtain: how to come by those files; ends the message that they are missing.
     """
 
     name: ClassVar[str]
     title: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
     guessing: ClassVar[float | None] = None
-    own_data: ClassVar[dict[str, tuple[int, int]]] = {}
+    own_data: ClassVar[Mapping[str, tuple[int, int]]] = {}
     inputs: ClassVar[int] = 1
     revision: ClassVar[int] = 1
+    obtain: ClassVar[str] = "docs/data.md says how to come by them"
+    needs_whole: ClassVar[bool] = True
     symbols: int
     classes: int
     length: int
-    needs_whole: ClassVar[bool] = True
     grid: tuple[int, int] | None = None
+    layouts: Sequence[Layout] = ()
 
     def longest(self, allowed: int) -> int:
         """The longest sequence where a protocol allows so many tokens."""
         return min(allowed, self.length) if self.grid is None else self.length
+
+    @classmethod
+    def question(cls) -> str:
+        """What is to be found out of a sequence, in a sentence."""
+        return inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
 
     @classmethod
     def sources(cls) -> list[str]:
@@ -148,21 +103,40 @@ class Task:
         """
         raise NotImplementedError
 
+    def found(self, request: Request) -> Found:
+        """Where the files of the `local` source are. Raises InputError where they are missing."""
+        if request.data_dir is None:
+            raise InputError(f"task '{self.name}': source 'local' needs --data-dir DIRECTORY")
+        return find(self.name, request.data_dir, self.layouts, self.obtain)
+
     def origin(self, source: str, request: Request) -> list[Path]:
         """Every file a local source reads: a changed directory is told from the old one by them."""
-        return []
+        return self.found(request).files if source == "local" else []
 
     def warnings(self, source: str, request: Request) -> list[str]:
         """Sentences that whoever uses the source's data should know, in records and reports."""
         return []
 
-    def blocks(self, source: str, request: Request) -> Iterator[Block]:
+    def checks(self, manifest: Manifest, splits: Mapping[str, Split]) -> Iterator[Check]:
+        """What `data verify` finds in a whole set: how much of the benchmark's own data it is.
+
+        A task adds what must be true of its examples.
+        """
+        from lra_bench.data.verify import Check
+
+        sizes = {name: len(split.labels) for name, split in splits.items()}
+        examples = sizes["train"] + sizes.get("validation", 0), sizes["test"]
+        missing = self.part_of_own_data(manifest.dataset, examples)
+        whole = "whole" if manifest.dataset in self.own_data else "not of the benchmark's own data"
+        yield Check(f"size of {manifest.dataset}", missing or whole, True)
+
+    def examples(self, source: str, request: Request) -> Iterator[Examples]:
         """Read or generate all examples. Raises InputError naming file and line of bad input."""
         if source not in self.sources():
             raise InputError(
                 f"task '{self.name}' has no source '{source}'; it has {', '.join(self.sources())}"
             )
-        read: Callable[[Request], Iterator[Block]] = getattr(self, source)
+        read: Callable[[Request], Iterator[Examples]] = getattr(self, source)
         return read(request)
 
     def preview(self, symbols: Integer[ndarray, " n"]) -> str:

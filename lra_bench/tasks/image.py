@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from lra_bench.data.examples import Examples
+from lra_bench.data.request import Request
+from lra_bench.data.sources.layout import SplitTables
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Block, Request, Task, only_synthetic
+from lra_bench.tasks.base import Task, only_synthetic
 
 if TYPE_CHECKING:
     from lra_bench.data.sources.tables import Table
@@ -22,8 +24,18 @@ class Image(Task):
 
     name = "image"
     title = "Image"
+    citation = (
+        "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images; "
+        "Tay et al. 2021, Long Range Arena"
+    )
+    licence = "none is stated; the photographs are from the web"
     guessing = 0.1
     own_data: ClassVar = {"cifar10": (50_000, 10_000)}
+    layouts = (SplitTables(("cifar10", "cifar10/plain_text", "uoft-cs/cifar10/plain_text")),)
+    obtain = (
+        "get uoft-cs/cifar10 from the Hugging Face hub (--source hub) or as Parquet, "
+        "or use --source synthetic"
+    )
     symbols = 256
     classes = 10
 
@@ -49,10 +61,10 @@ class Image(Task):
         if source == "hub":
             return "cifar10"
         from lra_bench.data.sources.images import image_format
-        from lra_bench.data.sources.tables import encoded_images, parquet_splits
+        from lra_bench.data.sources.tables import encoded_images, split_tables
 
         original = True
-        for table in parquet_splits(request.data_dir, self.name, COLUMNS):
+        for table in split_tables(self.found(request), COLUMNS):
             original = original and all(
                 image_format(image) == "png"
                 for batch in table.batches()
@@ -60,37 +72,28 @@ class Image(Task):
             )
         return "cifar10" if original else "cifar10-jpeg"
 
-    def origin(self, source: str, request: Request) -> list[Path]:
-        """The Parquet files."""
-        from lra_bench.data.sources.layout import split_files
-
-        if source != "local":
-            return []
-        train, test = split_files(request.data_dir, self.name)
-        return train + test
-
-    def local(self, request: Request) -> Iterator[Block]:
+    def local(self, request: Request) -> Iterator[Examples]:
         """Read Parquet files with the columns of the hub's `uoft-cs/cifar10`."""
-        from lra_bench.data.sources.tables import parquet_splits
+        from lra_bench.data.sources.tables import split_tables
 
-        return _photographs(*parquet_splits(request.data_dir, self.name, COLUMNS), request)
+        return _photographs(*split_tables(self.found(request), COLUMNS), request)
 
-    def hub(self, request: Request) -> Iterator[Block]:
+    def hub(self, request: Request) -> Iterator[Examples]:
         """Fetch `uoft-cs/cifar10` from the Hugging Face hub."""
         from lra_bench.data.sources.hub import table
 
         train = table(self.name, REPOSITORY, "train", COLUMNS)
         return _photographs(train, table(self.name, REPOSITORY, "test", COLUMNS), request)
 
-    def synthetic(self, request: Request) -> Iterator[Block]:
+    def synthetic(self, request: Request) -> Iterator[Examples]:
         """Draw two marks on noise: in which direction does one lie from the other?"""
-        from lra_bench.data.synthetic import blocks
+        from lra_bench.data.synthetic import examples
         from lra_bench.data.synthetic.marks import draw
 
-        return blocks(draw(self.difficulty, self.size, self.classes), request, batch=500)
+        return examples(draw(self.difficulty, self.size, self.classes), request, batch=500)
 
 
-def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]:
+def _photographs(train: Table, test: Table, request: Request) -> Iterator[Examples]:
     """As in LRA, the last tenth of the training table is the validation split."""
     import numpy as np
 
@@ -112,6 +115,6 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Block]
             named = zip(map(rows.place, range(len(rows))), encoded, strict=True)
             pixels = decode(named, SIZE).ravel()
             labels = class_labels(batch.column("label"), 10, rows.place)
-            yield Block(split, pixels, np.full(len(labels), SIZE * SIZE), labels, rows.place)
+            yield Examples(split, pixels, np.full(len(labels), SIZE * SIZE), labels, rows.place)
             done += len(rows)
             request.progress(done, total)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from lra_bench.data.examples import SPLITS, Examples
+from lra_bench.data.request import Request
+from lra_bench.data.sources.layout import Layout, released
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import SPLITS, Block, Request, Task
+from lra_bench.tasks.base import Task
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
     from numpy import ndarray
 
     from lra_bench.data.generators.listops import ListOpsParameters
+    from lra_bench.data.store import Manifest, Split
+    from lra_bench.data.verify import Check
 
 SIZES = {"train": 96_000, "validation": 2_000, "test": 2_000}
 SEED = 2018
@@ -25,8 +29,20 @@ class ListOps(Task):
 
     name = "listops"
     title = "ListOps"
+    citation = (
+        "Nangia and Bowman 2018, ListOps: A Diagnostic Dataset for Latent Tree Learning; "
+        "Tay et al. 2021, Long Range Arena"
+    )
+    licence = "generated trees have none to observe; none is stated for the released files"
     guessing = 0.17  # of 3,000 trees of the original generator
     own_data: ClassVar = {"listops": (98_000, 2_000)}
+    layouts = (
+        Layout(
+            ("listops", *released("listops-1000")),
+            ("basic_train.tsv", "basic_val.tsv", "basic_test.tsv"),
+        ),
+    )
+    obtain = "it is listops-1000 of the LRA release (lra_release.gz), or use --source generated"
     symbols = 15
     classes = 10
 
@@ -48,7 +64,6 @@ class ListOps(Task):
         from lra_bench.data.generators.listops import ListOpsParameters
 
         if source == "local":
-            self.origin(source, request)
             request = Request()
         chosen, released = self.parameters(request), ListOpsParameters()
         if chosen == released:
@@ -72,33 +87,33 @@ class ListOps(Task):
         shortest = self.min_length * longest // self.max_length
         return ListOpsParameters(shortest, longest, self.depth, self.arguments)
 
-    def origin(self, source: str, request: Request) -> list[Path]:
-        """The three TSV files of the release."""
-        if source != "local":
-            return []
-        from lra_bench.data.sources.layout import files
-
-        names = [f"basic_{name}.tsv" for name in ("train", "val", "test")]
-        return files(request.data_dir, self.name, names)
-
-    def local(self, request: Request) -> Iterator[Block]:
+    def local(self, request: Request) -> Iterator[Examples]:
         """Read the TSV files of the LRA release."""
         from lra_bench.data.sources.listops_tsv import read
         from lra_bench.data.sources.stream import first_examples
 
-        for split, path in zip(SPLITS, self.origin("local", request), strict=True):
+        for split, path in zip(SPLITS, self.found(request).files, strict=True):
             yield from first_examples(path, read(path, split), request)
 
-    def generated(self, request: Request) -> Iterator[Block]:
+    def generated(self, request: Request) -> Iterator[Examples]:
         """Generate different trees; no tree is in two splits."""
         from lra_bench.data.generators.listops import generate_splits
 
         wanted = {split: request.cap(split, SIZES[split]) for split in SPLITS}
         total, done = sum(wanted.values()), 0
         for split, trees in generate_splits(wanted, self.parameters(request), SEED):
-            yield Block(split, trees.symbols, trees.lengths, trees.values)
+            yield Examples(split, trees.symbols, trees.lengths, trees.values)
             done += len(trees.lengths)
             request.progress(done, total)
+
+    def checks(self, manifest: Manifest, splits: Mapping[str, Split]) -> Iterator[Check]:
+        """Every label is its expression's value, and the trees are as the original generator's."""
+        from lra_bench.data.generators.listops_statistics import as_in_the_reference, right_labels
+
+        yield from super().checks(manifest, splits)
+        yield right_labels(splits)
+        if manifest.dataset == "listops":
+            yield from as_in_the_reference(splits)
 
     def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
         """The expression."""

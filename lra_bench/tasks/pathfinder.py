@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from lra_bench.data.examples import SPLITS, Examples
+from lra_bench.data.request import Request
+from lra_bench.data.sources.layout import ImageLists, released
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import SPLITS, Block, Request, Task, only_synthetic
+from lra_bench.tasks.base import Task, only_synthetic
 
 if TYPE_CHECKING:
     from lra_bench.data.sources.pathfinder_release import Listed
+    from lra_bench.data.store import Manifest, Split
+    from lra_bench.data.verify import Check
 
 SIDES = (16, 32, 64, 128, 256)  # 16: the stand-in alone
 SIZES = {"train": 160_000, "validation": 20_000, "test": 20_000}
@@ -38,10 +43,20 @@ class Pathfinder(Task):
 
     name = "pathfinder"
     title = "Pathfinder"
+    citation = (
+        "Linsley et al. 2018, Learning Long-Range Spatial Dependencies with Horizontal Gated "
+        "Recurrent Units; Kim et al. 2020, Disentangling Neural Mechanisms for Perceptual "
+        "Grouping; Tay et al. 2021, Long Range Arena"
+    )
+    licence = "images drawn here have none to observe; none is stated for the released files"
     guessing = 0.5
     own_data: ClassVar = {"pathfinder32-hard": (180_000, 20_000), "pathfinder32": (180_000, 20_000)}
     symbols = 256
     classes = 2
+    obtain = (
+        "it is pathfinder32 … pathfinder256 of the LRA release (lra_release.gz), "
+        "or use --source generated"
+    )
 
     def __init__(
         self,
@@ -58,6 +73,7 @@ class Pathfinder(Task):
         self.size, self.difficulty = size, difficulty
         self.grid = (size, size)
         self.length = size * size
+        self.layouts = (ImageLists(released(f"pathfinder{size}/{RELEASED[difficulty]}")),)
 
     def dataset(self, source: str, request: Request) -> str:
         """Such as `pathfinder32-hard`, or the stand-in of that size."""
@@ -66,8 +82,6 @@ class Pathfinder(Task):
             return f"synthetic-marks{long}-{self.difficulty}"
         if self.size == 16:
             only_synthetic(self.name, "size", self.size, 32, source)
-        if source == "local":
-            self._metadata(request)
         return f"pathfinder{self.size}-{self.difficulty}"
 
     def origin(self, source: str, request: Request) -> list[Path]:
@@ -75,19 +89,19 @@ class Pathfinder(Task):
         if source != "local":
             return []
         wanted = self._wanted(request).values()
-        return [*self._metadata(request), *(image.path for images in wanted for image in images)]
+        return [*self.found(request).files, *(image.path for images in wanted for image in images)]
 
     def warnings(self, source: str, request: Request) -> list[str]:
         """Path-X as released can't be learned."""
         return [FAULTY] if source == "local" and self.size == 128 else []
 
-    def local(self, request: Request) -> Iterator[Block]:
+    def local(self, request: Request) -> Iterator[Examples]:
         """Read the PNG files of the LRA release: the first 80 % train, then 10 % and 10 %."""
         from lra_bench.data.sources.pathfinder_release import read
 
         return read(self._wanted(request), self.size, request)
 
-    def generated(self, request: Request) -> Iterator[Block]:
+    def generated(self, request: Request) -> Iterator[Examples]:
         """Draw images with the original algorithm, carrying on where an earlier run stopped."""
         from lra_bench.data.generators.pathfinder import parameters
         from lra_bench.data.sources.pathfinder_drawn import draw
@@ -96,32 +110,32 @@ class Pathfinder(Task):
         wanted = {split: (firsts[split], request.cap(split, SIZES[split])) for split in SPLITS}
         return draw(wanted, parameters(self.size, self.difficulty), SEED, request)
 
-    def synthetic(self, request: Request) -> Iterator[Block]:
+    def synthetic(self, request: Request) -> Iterator[Examples]:
         """Draw two marks far apart: does the second lie below or above the first?"""
-        from lra_bench.data.synthetic import Difficulty, blocks
+        from lra_bench.data.synthetic import Difficulty, examples
         from lra_bench.data.synthetic.marks import draw
 
         levels: dict[str, Difficulty] = {"easy": "easy", "intermediate": "medium", "hard": "hard"}
         batch = max(1, 512 * 32**2 // self.length)
-        return blocks(draw(levels[self.difficulty], self.size, self.classes), request, batch)
+        return examples(draw(levels[self.difficulty], self.size, self.classes), request, batch)
+
+    def checks(self, manifest: Manifest, splits: Mapping[str, Split]) -> Iterator[Check]:
+        """Of images, not of the stand-in: they are as the original generator's."""
+        from lra_bench.data.generators.pathfinder.statistics import as_in_the_reference, fair_coin
+
+        yield from super().checks(manifest, splits)
+        if not manifest.synthetic:
+            yield fair_coin(splits)
+        if manifest.dataset == "pathfinder32-hard":
+            yield from as_in_the_reference(splits["train"], self.size)
 
     def _wanted(self, request: Request) -> dict[str, list[Listed]]:
         """The images of each split."""
         from lra_bench.data.sources.pathfinder_release import listing
 
-        images = listing(self._metadata(request))
+        images = listing(self.found(request).files)
         bounds = [0, len(images) * 8 // 10, len(images) * 9 // 10, len(images)]
         return {
             split: images[low : low + request.cap(split, high - low)]
             for split, low, high in zip(SPLITS, bounds, bounds[1:], strict=False)
         }
-
-    def _metadata(self, request: Request) -> list[Path]:
-        from lra_bench.data.sources.layout import folder
-
-        name = f"pathfinder{self.size}/{RELEASED[self.difficulty]}/metadata"
-        found = folder(request.data_dir, self.name, f"{name}/*.npy") / name
-        numbered = [path for path in found.glob("*.npy") if path.stem.isdigit()]
-        if not numbered:
-            raise InputError(f"{found}: expected files 0.npy, 1.npy, … that list the images")
-        return sorted(numbered, key=lambda path: int(path.stem))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lra_bench.tasks.base import Block, Request, Task, only_synthetic
+from lra_bench.data.examples import Examples
+from lra_bench.data.request import Request
+from lra_bench.data.sources.layout import SplitTables
+from lra_bench.tasks.base import Task, only_synthetic
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -24,8 +26,18 @@ class Text(Task):
 
     name = "text"
     title = "Text"
+    citation = (
+        "Maas et al. 2011, Learning Word Vectors for Sentiment Analysis; "
+        "Tay et al. 2021, Long Range Arena"
+    )
+    licence = "none is stated; the reviews are IMDb's users'"
     guessing = 0.5
     own_data: ClassVar = {"imdb": (25_000, 25_000)}
+    layouts = (SplitTables(("imdb", "imdb/plain_text", "stanfordnlp/imdb/plain_text")),)
+    obtain = (
+        "get stanfordnlp/imdb from the Hugging Face hub (--source hub) or as Parquet, "
+        "or use --source synthetic"
+    )
     symbols = 256
     classes = 2
     length = 4000
@@ -40,44 +52,34 @@ class Text(Task):
         if source == "synthetic":
             return f"synthetic-text-{self.difficulty}"
         only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
-        self.origin(source, request)
         return "imdb"
 
-    def origin(self, source: str, request: Request) -> list[Path]:
-        """The Parquet files."""
-        from lra_bench.data.sources.layout import split_files
-
-        if source != "local":
-            return []
-        train, test = split_files(request.data_dir, self.name)
-        return train + test
-
-    def local(self, request: Request) -> Iterator[Block]:
+    def local(self, request: Request) -> Iterator[Examples]:
         """Read Parquet files with the columns of the hub's `stanfordnlp/imdb`."""
-        from lra_bench.data.sources.tables import parquet_splits
+        from lra_bench.data.sources.tables import split_tables
 
-        return _reviews(*parquet_splits(request.data_dir, self.name, COLUMNS), request)
+        return _reviews(*split_tables(self.found(request), COLUMNS), request)
 
-    def hub(self, request: Request) -> Iterator[Block]:
+    def hub(self, request: Request) -> Iterator[Examples]:
         """Fetch `stanfordnlp/imdb` from the Hugging Face hub."""
         from lra_bench.data.sources.hub import table
 
         train = table(self.name, REPOSITORY, "train", COLUMNS)
         return _reviews(train, table(self.name, REPOSITORY, "test", COLUMNS), request)
 
-    def synthetic(self, request: Request) -> Iterator[Block]:
+    def synthetic(self, request: Request) -> Iterator[Examples]:
         """Draw reviews whose opinion turns: which way?"""
-        from lra_bench.data.synthetic import blocks
+        from lra_bench.data.synthetic import examples
         from lra_bench.data.synthetic.text import draw
 
-        return blocks(draw(self.difficulty, request.fit(self.length)), request, batch=500)
+        return examples(draw(self.difficulty, request.fit(self.length)), request, batch=500)
 
     def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
         """The text."""
         return symbols.tobytes().decode("utf-8", "replace")
 
 
-def _reviews(train: Table, test: Table, request: Request) -> Iterator[Block]:
+def _reviews(train: Table, test: Table, request: Request) -> Iterator[Examples]:
     """IMDb has no validation split: whoever trains holds one out of the training split."""
     from lra_bench.data.sources.tables import Part, class_labels, ragged_bytes, select
 
@@ -87,6 +89,6 @@ def _reviews(train: Table, test: Table, request: Request) -> Iterator[Block]:
         for _, rows, batch in select(table, [part]):
             symbols, lengths = ragged_bytes(batch.column("text"), rows.place)
             labels = class_labels(batch.column("label"), 2, rows.place)
-            yield Block(split, symbols, lengths, labels, rows.place)
+            yield Examples(split, symbols, lengths, labels, rows.place)
             done += len(rows)
             request.progress(done, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -11,8 +12,10 @@ from jaxtyping import Int, UInt8
 from numba import njit
 from numpy import ndarray
 
-from lra_bench.data.generators.listops import CLOSE, MAX, MED, MIN, SM
+from lra_bench.data.generators.listops import CLOSE, MAX, MED, MIN, SM, evaluate
 from lra_bench.data.homogeneity import p_value
+from lra_bench.data.store import Split
+from lra_bench.data.verify import Check, likeness
 
 # Counted in each tree, and the width of the histogram's bins.
 WIDTHS = {
@@ -74,6 +77,28 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
     for name, mine in ours["per_tree"].items():
         p_values[name] = p_value(mine["histogram"], theirs["per_tree"][name]["histogram"])
     return p_values
+
+
+def right_labels(splits: Mapping[str, Split]) -> Check:
+    """Whether every label is the value of its expression."""
+    wrong = total = 0
+    for split in splits.values():
+        found = evaluate(np.asarray(split.symbols), np.diff(split.offsets))
+        wrong += int((found != split.labels).sum())
+        total += len(found)
+    return Check("labels that are not their expression's value", f"{wrong} of {total:,}", not wrong)
+
+
+def as_in_the_reference(splits: Mapping[str, Split]) -> Iterator[Check]:
+    """Compare the trees of all splits with the original generator's."""
+    ours = statistics(
+        np.concatenate([split.symbols for split in splits.values()]),
+        np.concatenate([np.diff(split.offsets) for split in splits.values()]),
+        np.concatenate([split.labels for split in splits.values()]),
+    )
+    theirs = reference()
+    p_values = compare(ours, theirs)
+    return likeness(ours["per_tree"], theirs["per_tree"], p_values, "a tree")
 
 
 @njit(cache=True)

@@ -19,12 +19,12 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 from numpy import ndarray
 
+from lra_bench.data.examples import SPLITS, Examples
+from lra_bench.data.request import Request
 from lra_bench.data.sources.tables import Part, Rows, Table, ragged_bytes, select, whole_numbers
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import SPLITS, Block, Request
 
 REPOSITORY = "WINGNUS/ACL-OCL"
-PAPERS, CITATIONS = "acl-publication-info.74k.v2.parquet", "acl_onlygraph.parquet"
 PAPER_COLUMNS = ("corpus_paper_id", "full_text")
 CITATION_COLUMNS = ("citingpaperid", "citedpaperid")
 
@@ -55,7 +55,7 @@ class Corpus:
         return np.concatenate(pieces), ends - starts
 
 
-def blocks(papers: Table, citations: Table, length: int, request: Request) -> Iterator[Block]:
+def examples(papers: Table, citations: Table, length: int, request: Request) -> Iterator[Examples]:
     """Build the pairs of all splits; papers are kept to one byte more than `length`.
 
     Raises InputError when a split ends up with no citation in it.
@@ -67,7 +67,7 @@ def blocks(papers: Table, citations: Table, length: int, request: Request) -> It
     for split, (pairs, labels) in _splits(edges, len(corpus.ids), wanted).items():
         for start in range(0, len(labels), BATCH):
             symbols, lengths = corpus.pairs(pairs[start : start + BATCH])
-            yield Block(split, symbols, lengths, labels[start : start + BATCH])
+            yield Examples(split, symbols, lengths, labels[start : start + BATCH])
             done += len(lengths) // 2
             request.progress(done, total)
 

@@ -1,44 +1,113 @@
-"""Find a task's files inside a data directory, in any of the layouts of the public releases."""
+"""Find a task's files below a data directory."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lra_bench.errors import InputError
 
 
-def files(data_dir: Path | None, task: str, names: Sequence[str]) -> list[Path]:
-    """Return the files of a task, all in the first of its folders that has the first of them.
+def released(name: str) -> tuple[str, ...]:
+    """Where a folder of the LRA release may be, as its archive unpacks."""
+    return tuple(f"{root}{name}" for root in ("", "lra_release/", "lra_release/lra_release/"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way in which a task's files are laid out.
+
+    Attributes:
+        folders: below a data directory, the likeliest first; `.` is the directory itself.
+        names: of the files. A folder that has the first one is taken to have them all.
+    """
+
+    folders: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        """What a folder is known by, as a pattern."""
+        return self.names[0]
+
+    def files(self, folder: Path) -> list[Path]:
+        """All files that there must be in a folder that has the mark. May raise InputError."""
+        return [folder / name for name in self.names]
+
+
+@dataclass(frozen=True)
+class SplitTables(Layout):
+    """A training and a test table: `SPLIT.parquet`, or all its shards as the hub names them.
+
+    Shards are `SPLIT-00000-of-0000N.parquet`; a hash may follow the numbers.
+    """
+
+    names: tuple[str, ...] = ("train*.parquet", "test*.parquet")
+
+    def files(self, folder: Path) -> list[Path]:
+        """Those of both. Raises InputError where one is not whole, or others are beside it."""
+        return [*_whole_table(folder, "train"), *_whole_table(folder, "test")]
+
+
+@dataclass(frozen=True)
+class ImageLists(Layout):
+    """Images that the text files `metadata/0.npy`, `metadata/1.npy`, … list."""
+
+    names: tuple[str, ...] = ("metadata/*.npy",)
+
+    def files(self, folder: Path) -> list[Path]:
+        """The lists, in the order of their numbers. Raises InputError where none has one."""
+        lists = [path for path in folder.glob(self.mark) if path.stem.isdigit()]
+        if not lists:
+            raise InputError(f"{folder}/metadata: no files 0.npy, 1.npy, … that list the images")
+        return sorted(lists, key=lambda path: int(path.stem))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A task's files, in one of its layouts."""
+
+    layout: Layout
+    folder: Path
+    files: list[Path]
+
+
+def find(task: str, data_dir: Path, layouts: Sequence[Layout], obtain: str) -> Found:
+    """The first folder of the first layout that is there.
 
     Args:
+        task: for messages.
         data_dir: what the user gave.
-        names: their names.
+        layouts: in order of preference.
+        obtain: how to come by the files; ends the message that they are missing.
 
-    Raises InputError saying what is missing and where to get it.
+    Raises InputError where there is none, or it lacks a file.
     """
-    directory = folder(data_dir, task, names[0])
-    for name in names:
-        if not (directory / name).exists():
-            raise InputError(f"{directory / name} is missing; {WHERE[task]}")
-    return [directory / name for name in names]
+    if not data_dir.is_dir():
+        problem = (
+            "is a file; give the directory it is in" if data_dir.exists() else "does not exist"
+        )
+        raise InputError(f"data directory '{data_dir}' {problem}")
+    for layout in layouts:
+        for name in layout.folders:
+            folder = data_dir / name
+            if next(folder.glob(layout.mark), None) is not None:
+                files = layout.files(folder)
+                if missing := next((file for file in files if not file.exists()), None):
+                    raise InputError(f"{missing} is missing; {obtain}")
+                return Found(layout, folder, files)
+    expected = " or ".join(f"{layout.folders[0]}/{layout.mark}" for layout in layouts)
+    raise InputError(
+        f"data directory '{data_dir}' has nothing for task '{task}': expected {expected}; {obtain}"
+    )
 
 
-def split_files(data_dir: Path | None, task: str) -> tuple[list[Path], list[Path]]:
-    """The training and the test table's Parquet files, in the first folder with a training table.
-
-    A table is `SPLIT.parquet`, or all the shards `SPLIT-00000-of-0000N.parquet` of the hub (a hash
-    may follow). Raises InputError where one is missing, or there are others beside them.
-    """
-    directory = folder(data_dir, task, "train*.parquet")
-    return _table(directory, "train", task), _table(directory, "test", task)
-
-
-def _table(directory: Path, split: str, task: str) -> list[Path]:
-    found = sorted(directory.glob(f"{split}*.parquet"))
+def _whole_table(folder: Path, split: str) -> list[Path]:
+    found = sorted(folder.glob(f"{split}*.parquet"))
     if not found:
-        raise InputError(f"{directory / split}*.parquet is missing; {WHERE[task]}")
+        return [folder / f"{split}.parquet"]
     names = [path.name for path in found]
     shards = [re.fullmatch(rf"{split}-(\d{{5}})-of-(\d{{5}})(-\w+)?\.parquet", n) for n in names]
     numbers = [(int(shard[1]), int(shard[2])) for shard in shards if shard]
@@ -48,65 +117,7 @@ def _table(directory: Path, split: str, task: str) -> list[Path]:
     ):
         return found
     raise InputError(
-        f"{directory}: {', '.join(names[:4])}{', …' if len(names) > 4 else ''} "
+        f"{folder}: {', '.join(names[:4])}{', …' if len(names) > 4 else ''} "
         f"{'is' if len(names) == 1 else 'are'} not one whole table; expected {split}.parquet "
         f"alone, or alone all shards {split}-00000-of-0000N.parquet"
     )
-
-
-def folder(data_dir: Path | None, task: str, marker: str) -> Path:
-    """Return the first of a task's folders in `data_dir` that has a file matching `marker`."""
-    if data_dir is None:
-        raise InputError(f"task '{task}': source 'local' needs --data-dir DIRECTORY")
-    if not data_dir.is_dir():
-        problem = (
-            "is a file; give the directory it is in" if data_dir.exists() else "does not exist"
-        )
-        raise InputError(f"data directory '{data_dir}' {problem}")
-    found = find(data_dir, task, marker)
-    if found is None:
-        raise InputError(
-            f"data directory '{data_dir}' has nothing for task '{task}': expected "
-            f"{FOLDERS[task][0]}/{marker}; {WHERE[task]}"
-        )
-    return found
-
-
-def find(data_dir: Path, task: str, marker: str) -> Path | None:
-    """The same, or None where there is no such folder."""
-    for candidate in FOLDERS[task]:
-        if next(data_dir.glob(f"{candidate}/{marker}"), None) is not None:
-            return data_dir / candidate
-    return None
-
-
-# Folders of a data directory that may hold a task's files; the LRA release's among them.
-_RELEASE = ("", "lra_release/", "lra_release/lra_release/")
-FOLDERS = {
-    "listops": ("listops", *(f"{root}listops-1000" for root in _RELEASE)),
-    "text": ("imdb", "imdb/plain_text", "stanfordnlp/imdb/plain_text"),
-    "retrieval": ("retrieval", *(f"{root}tsv_data" for root in _RELEASE), "acl-ocl"),
-    "image": ("cifar10", "cifar10/plain_text", "uoft-cs/cifar10/plain_text"),
-    "pathfinder": tuple(root or "." for root in _RELEASE),
-}
-
-# Where each task's public release is to be had; the last part of "no data" messages.
-WHERE = {
-    "listops": "it is listops-1000 of the LRA release (lra_release.gz), or use --source generated",
-    "text": (
-        "get stanfordnlp/imdb from the Hugging Face hub (--source hub) or as Parquet, "
-        "or use --source synthetic"
-    ),
-    "retrieval": (
-        "it is tsv_data of the LRA release (new_aan_pairs.train.tsv), or use --source hub "
-        "(ACL-OCL) or --source synthetic"
-    ),
-    "image": (
-        "get uoft-cs/cifar10 from the Hugging Face hub (--source hub) or as Parquet, "
-        "or use --source synthetic"
-    ),
-    "pathfinder": (
-        "it is pathfinder32 … pathfinder256 of the LRA release (lra_release.gz), "
-        "or use --source generated"
-    ),
-}

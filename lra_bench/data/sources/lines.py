@@ -71,7 +71,7 @@ def whole_lines(
 
 
 def numbered_lines(path: Path, numbers: Int[ndarray, " examples"]) -> Callable[[int], str]:
-    """Tell in which line each example stands (`Block.place`)."""
+    """Tell in which line each example stands (`Examples.place`)."""
     return lambda example: f"{path}:{numbers[example]}"
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from lra_bench.data.examples import Examples
 from lra_bench.data.generators.listops import CLOSE, MAX, MED, MIN, SM
 from lra_bench.data.sources.lines import numbered_lines, whole_lines
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Block
 
 HEADER = b"Source\tTarget"
 
@@ -27,8 +27,8 @@ _PROBLEMS = (
 )
 
 
-def read(path: Path, split: str) -> Iterator[Block]:
-    """Yield the file's trees as blocks of a split. Raises InputError naming file and line."""
+def read(path: Path, split: str) -> Iterator[Examples]:
+    """Yield the file's trees as examples of a split. Raises InputError naming file and line."""
     for first_line, text in whole_lines(path, HEADER):
         lines = int(np.count_nonzero(text == ord("\n")))
         symbols = np.empty(len(text), np.uint8)
@@ -38,7 +38,7 @@ def read(path: Path, split: str) -> Iterator[Block]:
         if problem:
             raise InputError(f"{path}:{first_line + line}: {_PROBLEMS[problem]}")
         place = numbered_lines(path, first_line + offsets[:trees])
-        yield Block(split, symbols[:tokens].copy(), lengths[:trees], labels[:trees], place)
+        yield Examples(split, symbols[:tokens].copy(), lengths[:trees], labels[:trees], place)
 
 
 @njit(cache=True)

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from lra_bench.data.examples import Examples
 from lra_bench.data.sources.lines import numbered_lines, whole_lines
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Block
 
 # Whether a file's texts are bytes literals, before its first one; then 0 or 1.
 _UNKNOWN = -1
@@ -38,8 +38,8 @@ _PROBLEMS = (
 _LONGEST_HEAD = 200  # bytes of a line within which its identifiers end
 
 
-def read(path: Path, split: str) -> Iterator[Block]:
-    """Yield the file's pairs as blocks of a split. Raises InputError naming file and line."""
+def read(path: Path, split: str) -> Iterator[Examples]:
+    """Yield the file's pairs as examples of a split. Raises InputError naming file and line."""
     literals = _UNKNOWN
     for first_line, text in whole_lines(path):
         lines = int(np.count_nonzero(text == ord("\n")))
@@ -52,7 +52,7 @@ def read(path: Path, split: str) -> Iterator[Block]:
         if problem:
             raise InputError(f"{path}:{first_line + line}: {_PROBLEMS[problem]}")
         place = numbered_lines(path, first_line + offsets[:pairs])
-        yield Block(split, symbols[:used].copy(), lengths[: 2 * pairs], labels[:pairs], place)
+        yield Examples(split, symbols[:used].copy(), lengths[: 2 * pairs], labels[:pairs], place)
 
 
 _IDENTIFIERS = {

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from lra_bench.data.examples import Examples
 from lra_bench.data.generators.pathfinder import PathfinderParameters, generate_parallel
-from lra_bench.tasks.base import Block, Request
+from lra_bench.data.request import Request
 
 BLOCK = 512
 
@@ -24,7 +25,7 @@ def draw(
     parameters: PathfinderParameters,
     seed: int,
     request: Request,
-) -> Iterator[Block]:
+) -> Iterator[Examples]:
     """Draw (first image, number of images) of each split.
 
     Finished blocks are kept in `request.scratch` and read back by a run that carries on.
@@ -33,7 +34,7 @@ def draw(
     for split, (first, count) in wanted.items():
         for images, labels in _images(first, count, parameters, seed, request):
             lengths = np.full(len(labels), parameters.size**2)
-            yield Block(split, images.ravel(), lengths, labels)
+            yield Examples(split, images.ravel(), lengths, labels)
             done += len(labels)
             request.progress(done, total)
 

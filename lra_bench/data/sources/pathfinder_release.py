@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lra_bench.data.examples import Examples
+from lra_bench.data.request import Request
 from lra_bench.data.sources.images import decode
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Block, Request
 
 BATCH = 1024
 
@@ -62,7 +63,7 @@ def listing(metadata: Sequence[Path]) -> list[Listed]:
     return list(found.values())
 
 
-def read(wanted: dict[str, list[Listed]], size: int, request: Request) -> Iterator[Block]:
+def read(wanted: dict[str, list[Listed]], size: int, request: Request) -> Iterator[Examples]:
     """Decode the images of each split."""
     done, total = 0, sum(len(images) for images in wanted.values())
     for split, images in wanted.items():
@@ -70,6 +71,6 @@ def read(wanted: dict[str, list[Listed]], size: int, request: Request) -> Iterat
             batch = images[start : start + BATCH]
             pixels = decode(((str(image.path), image.path) for image in batch), size)
             labels = np.array([image.label for image in batch], np.uint8)
-            yield Block(split, pixels.ravel(), np.full(len(batch), size * size), labels)
+            yield Examples(split, pixels.ravel(), np.full(len(batch), size * size), labels)
             done += len(batch)
             request.progress(done, total)

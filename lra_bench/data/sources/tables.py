@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, Integer, UInt8
 from numpy import ndarray
 
-from lra_bench.data.sources.layout import split_files
+from lra_bench.data.sources.layout import Found
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Rows:
         return len(self.numbers)
 
     def place(self, index: int) -> str:
-        """Where the chosen row of this index was read (`Block.place`)."""
+        """Where the chosen row of this index was read (`Examples.place`)."""
         return self.table.place(int(self.numbers[index]))
 
 
@@ -114,10 +114,10 @@ def parquet(files: Sequence[Path], columns: Sequence[str]) -> Table:
     return Table([(str(path), opened(path).metadata.num_rows) for path in files], batches)
 
 
-def parquet_splits(data_dir: Path | None, task: str, columns: Sequence[str]) -> tuple[Table, Table]:
-    """The training and the test table of a task in a data directory."""
-    train, test = split_files(data_dir, task)
-    return parquet(train, columns), parquet(test, columns)
+def split_tables(found: Found, columns: Sequence[str]) -> tuple[Table, Table]:
+    """The training and the test table in a folder of this layout."""
+    train = [path for path in found.files if path.name.startswith("train")]
+    return parquet(train, columns), parquet(found.files[len(train) :], columns)
 
 
 def select(table: Table, parts: Sequence[Part]) -> Iterator[tuple[str, Rows, pa.RecordBatch]]:

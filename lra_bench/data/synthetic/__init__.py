@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy import ndarray
 
-from lra_bench.tasks.base import SPLITS, Block, Request
+from lra_bench.data.examples import SPLITS, Examples
+from lra_bench.data.request import Request
 
 Difficulty = Literal["easy", "medium", "hard"]
 
@@ -22,7 +23,7 @@ SEED = 2011
 Draw = Callable[[np.random.Generator, int], tuple[ndarray, ndarray, ndarray]]
 
 
-def blocks(draw: Draw, request: Request, batch: int) -> Iterator[Block]:
+def examples(draw: Draw, request: Request, batch: int) -> Iterator[Examples]:
     """Draw all splits; a smaller set is the beginning of a larger one.
 
     Args:
@@ -38,6 +39,6 @@ def blocks(draw: Draw, request: Request, batch: int) -> Iterator[Block]:
             symbols, lengths, labels = draw(random, batch)
             sequences = keep * (len(lengths) // batch)
             lengths = lengths[:sequences]
-            yield Block(split, symbols[: lengths.sum()], lengths, labels[:keep])
+            yield Examples(split, symbols[: lengths.sum()], lengths, labels[:keep])
             done += keep
             request.progress(done, total)

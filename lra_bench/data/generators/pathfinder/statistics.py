@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from lra_bench.data.generators.pathfinder.images import Details
 from lra_bench.data.generators.pathfinder.parameters import parameters
 from lra_bench.data.homogeneity import p_value
+from lra_bench.data.store import Split
+from lra_bench.data.verify import Check, likeness
 
 _CHUNK = 1000
+_COMPARED = 5000
 _LIT = 64  # grey level from which a pixel belongs to a dash
 
 # Bin widths of the counts taken in each image. A dash is a group of touching lit pixels, so
@@ -85,6 +89,24 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
             other = theirs["per_image"][name]["histogram"]
             p_values[name] = p_value(mine["histogram"], other)
     return p_values
+
+
+def fair_coin(splits: Mapping[str, Split]) -> Check:
+    """Whether the labels are as of a fair coin."""
+    labels = np.concatenate([split.labels for split in splits.values()])
+    ones = int(labels.sum())
+    p = float(stats.binomtest(ones, len(labels)).pvalue)
+    return Check("labels a fair coin's", f"{ones:,} of {len(labels):,} are 1", True, p)
+
+
+def as_in_the_reference(split: Split, size: int) -> Iterator[Check]:
+    """Compare evenly spaced images with the public generator's, at most `_COMPARED` of them."""
+    count = len(split.labels)
+    rows = np.arange(min(_COMPARED, count)) * count // min(_COMPARED, count)
+    ours = statistics(split.symbols.reshape(-1, size, size)[rows], split.labels[rows])
+    theirs = reference()
+    p_values = compare(ours, theirs)
+    return likeness(ours["per_image"], theirs["per_image"], p_values, "an image")
 
 
 def _per_image(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:

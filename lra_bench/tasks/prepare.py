@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from lra_bench import __version__
+from lra_bench.data.request import Request
 from lra_bench.data.sources.content import digest
 from lra_bench.data.store import FORMAT, MANIFEST, Manifest, scratch_of, write
 from lra_bench.errors import InputError, nearest
 from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
-from lra_bench.tasks.base import SOURCES, Request, Task
+from lra_bench.tasks.base import SOURCES, Task
 
 SOURCE_CHOICES = ("auto", "offline", *SOURCES)
 
@@ -79,7 +80,7 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
     }
     with_scratch = replace(request, scratch=scratch_of(directory))
     warnings = task.warnings(source, request)
-    write(directory, task.blocks(source, with_scratch), description, warnings)
+    write(directory, task.examples(source, with_scratch), description, warnings)
     return directory
 
 
@@ -100,7 +101,13 @@ def _key(task: Task, spec: Spec, source: str, request: Request) -> str:
     A task of somebody's own is known by its code, too: it may change from run to run.
     """
     length = request.length if source in ("generated", "synthetic") else None
-    files = digest(task.origin(source, request), request.data_dir)
+    origin = task.origin(source, request)
+    if source == "local" and not origin:
+        raise InputError(
+            f"task '{task.name}' doesn't say which files it reads: declare its `layouts`, or "
+            "override `origin`"
+        )
+    files = digest(origin, request.data_dir)
     parts = [FORMAT, str(spec), source, request.limit, length, task.revision, files]
     identity = json.dumps([*parts, _own_code(task)])
     return hashlib.sha256(identity.encode()).hexdigest()[:10]
