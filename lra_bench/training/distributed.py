@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,13 +10,10 @@ import torch
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 # Processes wait for one another through whole evaluations, and for the first one's preparation
 # of data. When one fails, torchrun ends the others.
 PATIENCE = timedelta(days=7)
-
-Network = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,16 +31,32 @@ class Ranks:
         """Whether this is the process that speaks, saves and records for all."""
         return self.rank == 0
 
-    def wrap(self, model: nn.Module) -> Network:
-        """The model's forward pass, whose backward pass averages gradients over all processes."""
+    @torch.no_grad()
+    def share_weights(self, model: nn.Module) -> None:
+        """Give all processes the first one's weights."""
         if self.world == 1:
-            return model
-        device = next(model.parameters()).device
-        devices = [device] if device.type == "cuda" else None
-        with warnings.catch_warnings():
-            # Newer versions of torch have another name for the option, older ones only this.
-            warnings.simplefilter("ignore", FutureWarning)
-            return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
+            return
+        for parameter in model.parameters():
+            weights = parameter.contiguous()
+            distributed.broadcast(weights, src=0)
+            parameter.copy_(weights)
+
+    def average_gradients(self, model: nn.Module) -> None:
+        """Set each gradient to its mean over all processes, once a step.
+
+        Any parameter may be without one, in some processes (whose gradient is 0) or in all (where
+        it stays without, as in one process). PyTorch's DistributedDataParallel would have to
+        search every step's graph for these.
+        """
+        if self.world == 1:
+            return
+        parameters = list(model.parameters())
+        counts = self.sum(torch.tensor([int(p.grad is not None) for p in parameters])).tolist()
+        used = [p for p, count in zip(parameters, counts, strict=True) if count]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
+        means = self.sum(torch.cat([one.flatten() for one in gradients])) / self.world
+        for parameter, mean in zip(used, means.split([p.numel() for p in used]), strict=True):
+            parameter.grad = mean.view_as(parameter).to(parameter.dtype)
 
     def part(self, examples: Int[ndarray, " batch"]) -> Int[ndarray, " part"]:
         """This process's examples of a batch; equal parts, so that a mean of means is the mean."""

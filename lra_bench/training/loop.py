@@ -117,7 +117,8 @@ class Trainer:
         self.progress = progress or Progress()
         self.device = data.train.device
         self.ranks, self.seed = distributed.current(), seed
-        self.network = self.ranks.wrap(model)
+        self.ranks.share_weights(model)
+        self.network: Callable[..., Tensor] = model
         self.optimiser = build_optimiser(model, settings)
         self.order = BatchOrder(
             data.train.example_lengths, settings.batch, seed, settings.bucket and settings.trim
@@ -185,6 +186,7 @@ class Trainer:
 
     def update(self) -> None:
         """The optimiser's part of a step, after its micro-batches."""
+        self.ranks.average_gradients(self.model)
         if self.settings.clip is not None:
             torch.nn.utils.clip_grad_value_(self.model.parameters(), self.settings.clip)
         set_learning_rate(self.optimiser, self.settings, self.state.step)
