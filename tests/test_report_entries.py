@@ -8,7 +8,6 @@ import pytest
 
 from lra_bench.errors import InputError
 from lra_bench.report.entries import PlannedCell, build_study, read_study
-from lra_bench.report.facts import LRA_TASKS
 from lra_bench.report.standing import (
     no_average,
     not_lra_average,
@@ -17,6 +16,7 @@ from lra_bench.report.standing import (
     standings,
     task_plane,
 )
+from lra_bench.tasks import task_of
 from tests.records import make_record, make_study, planned, write_plan, write_store
 
 LRA_DATA = {
@@ -189,7 +189,7 @@ def test_unreadable_plan_is_one_clear_line(tmp_path: Path, text: str) -> None:
 
 def test_lra_average_only_of_all_tasks_and_the_benchmarks_data() -> None:
     whole = [
-        make_record(task, dataset=name, total=LRA_TASKS[task].own_data[name][1])
+        make_record(task, dataset=name, total=task_of(task).own_data[name][1])
         for task, name in LRA_DATA.items()
     ]
     (setting,) = build_study(whole, ROOT).settings

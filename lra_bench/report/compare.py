@@ -11,10 +11,10 @@ from statistics import median
 from lra_bench.report import text
 from lra_bench.report.comparison import ALPHA
 from lra_bench.report.entries import Entry, Study, machine_of
-from lra_bench.report.facts import task_title
 from lra_bench.report.statistics import Sample, difference, holm, welch
 from lra_bench.report.tables.table import Cell, Table, label
 from lra_bench.results.record import RESIDENT
+from lra_bench.tasks import title_of
 
 # By so much, (largest − smallest) / median, does resident memory of the same cell vary in a process
 # that has done other work before.
@@ -135,7 +135,7 @@ def _profile_costs(study: Study) -> dict[_Place, _Costs]:
             *(who.protocol, who.task, speed.length, speed.batch, tokens, precision),
             *(who.attention, who.encoding),
         )
-        title = f"{task_title(who.task)}, {speed.length:,} tokens"
+        title = f"{title_of(who.task)}, {speed.length:,} tokens"
         costs = found.setdefault(place, _Costs(title, f"{who.encoding} · {who.attention}", [], []))
         costs.speeds.append((speed.train_examples_per_second, speed.spread))
         if record.memory is not None:

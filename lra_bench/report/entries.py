@@ -17,18 +17,13 @@ from typing import Any
 
 from lra_bench.config import defaults
 from lra_bench.errors import InputError
-from lra_bench.report.facts import (
-    guessing_accuracy,
-    is_own_data,
-    part_of_own_data,
-    task_order,
-    task_title,
-)
+from lra_bench.registry import name_of
 from lra_bench.report.statistics import Sample
 from lra_bench.report.text import plural, slug
 from lra_bench.results import plan_file
 from lra_bench.results.record import Data, Memory, Record
 from lra_bench.results.store import ResultsStore
+from lra_bench.tasks import LRA_TASKS, task_of, title_of
 
 # Encodings that others are compared with come first.
 _BASELINES = ("none", "sinusoidal", "learned", "rope")
@@ -56,12 +51,12 @@ class Column:
     @property
     def partial(self) -> str:
         """How much of the benchmark's own data these are, where they are not all of them."""
-        return part_of_own_data(self.task, self.dataset, self.examples)
+        return task_of(self.task).part_of_own_data(self.dataset, self.examples)
 
     @property
     def is_lra_data(self) -> bool:
         """Whether the data are the benchmark's own, and all of them."""
-        return is_own_data(self.task, self.dataset) and not self.partial
+        return self.dataset in task_of(self.task).own_data and not self.partial
 
     @property
     def data_name(self) -> str:
@@ -426,19 +421,25 @@ def _key(record: Record) -> tuple[str, str, str, str]:
 
 def _columns(placed: list[Record], also: set[str]) -> list[Column]:
     data = {_key(record): record.data for record in placed if record.data is not None}
-    keys = sorted(data, key=lambda k: (task_order(k[0]), k))
+    keys = sorted(data, key=lambda k: (_task_order(k[0]), k))
     columns = [
         Column(
             *key,
             _title(key, data[key].synthetic, keys),
             data[key].synthetic,
-            guessing_accuracy(key[0]) if data[key].guessing is None else data[key].guessing,
+            task_of(key[0]).guessing if data[key].guessing is None else data[key].guessing,
             _examples(data[key]),
         )
         for key in keys
     ]
-    empty = [Column(task, "", "", "", task_title(task)) for task in also - {key[0] for key in keys}]
-    return sorted([*columns, *empty], key=lambda c: task_order(c.task))
+    empty = [Column(task, "", "", "", title_of(task)) for task in also - {key[0] for key in keys}]
+    return sorted([*columns, *empty], key=lambda c: _task_order(c.task))
+
+
+def _task_order(task: str) -> tuple[int, str]:
+    """Sort key: the benchmark's order, then by name."""
+    name = name_of(task)
+    return (LRA_TASKS.index(name) if name in LRA_TASKS else len(LRA_TASKS), task)
 
 
 def _examples(data: Data) -> tuple[int, int]:
@@ -459,7 +460,7 @@ def _title(
     own = json.loads(key[3])
     differing = sorted({n for c in configs for n in c if any(c[n] != o.get(n) for o in configs)})
     told += [f"{name} {own.get(name)}" for name in differing[:3]]
-    title = task_title(key[0])
+    title = title_of(key[0])
     return f"{title} ({', '.join(told)})" if told else title
 
 

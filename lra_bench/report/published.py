@@ -20,14 +20,14 @@ from typing import Any
 
 from lra_bench.attention import attentions
 from lra_bench.encodings import encodings
-from lra_bench.registry import Registry
+from lra_bench.registry import Registry, name_of
 from lra_bench.report.entries import Column, Entry, Setting
-from lra_bench.report.facts import (
-    LRA_PROTOCOL,
-    LRA_TASKS,
-    PARAMETER_LIMIT,
-    task_name,
-)
+from lra_bench.tasks import LRA_TASKS, task_of
+
+# Model size and schedule must be the paper's for its numbers to be comparable, and parameters
+# at most so many times those of its base model.
+_LRA_PROTOCOL = "lra"
+_PARAMETER_LIMIT = 1.10
 
 _SIZES = ("layers", "heads", "dim", "qkv", "mlp", "pooling")
 _ABSOLUTE = {"sinusoidal", "learned"}
@@ -143,7 +143,7 @@ def side_by_side(setting: Setting) -> list[SideBySide]:
             continue
         for row in _counterparts(setting, entry):
             for number in published_results():
-                if _is_of(number, row, task_name(column.task)):
+                if _is_of(number, row, name_of(column.task)):
                     found.append(_compare(setting, entry, number, row))
     order = {column: at for at, column in enumerate(setting.columns)}
     return sorted(found, key=lambda s: (order[s.entry.column], s.entry.attention, s.published.name))
@@ -163,13 +163,13 @@ def _counterparts(setting: Setting, entry: Entry) -> list[dict[str, str]]:
 
     An absolute encoding stands in for the other one where that was not run.
     """
-    own = task_name(entry.encoding)
+    own = name_of(entry.encoding)
     has = {
-        task_name(other.encoding)
+        name_of(other.encoding)
         for other in setting.column(entry.column)
         if other.attention == entry.attention and other.sample is not None
     }
-    task = task_name(entry.column.task)
+    task = name_of(entry.column.task)
     found = []
     for row in _rows("counterparts.csv"):
         if row["tasks"] and task not in row["tasks"].split():
@@ -186,7 +186,7 @@ def _counterparts(setting: Setting, entry: Entry) -> list[dict[str, str]]:
 def _fits(own: str, published: str, registry: Registry[Any]) -> bool:
     """Whether the part is of the published one's name, and has the parameters that it names."""
     name, named = _parsed(published)
-    return task_name(own) == name and named.items() <= _parameters(own, registry).items()
+    return name_of(own) == name and named.items() <= _parameters(own, registry).items()
 
 
 def _changed(own: str, published: str, registry: Registry[Any]) -> dict[str, str]:
@@ -222,7 +222,7 @@ def _defaults(registry: Registry[Any], name: str) -> dict[str, str]:
 
 
 def _published_encoding(counterpart: dict[str, str], entry: Entry) -> str:
-    image = task_name(entry.column.task) == "image"
+    image = name_of(entry.column.task) == "image"
     return counterpart["encoding_image" if image else "encoding"]
 
 
@@ -248,18 +248,18 @@ def _obstacles(
     if number.source.differs:
         found.append(number.source.differs)
     if setting.protocol != number.source.protocol:
-        found.append(f"protocol {setting.protocol}: other sizes and schedule than {LRA_PROTOCOL}")
-    own = next(iter(LRA_TASKS[task_name(column.task)].own_data))
+        found.append(f"protocol {setting.protocol}: other sizes and schedule than {_LRA_PROTOCOL}")
+    own = next(iter(task_of(column.task).own_data))
     if not column.is_lra_data:
         found.append(column.partial or f"data {column.dataset}, not {own}")
-    if entry.parameter_ratio is not None and entry.parameter_ratio > PARAMETER_LIMIT:
+    if entry.parameter_ratio is not None and entry.parameter_ratio > _PARAMETER_LIMIT:
         more = 100 * (entry.parameter_ratio - 1)
         found.append(f"{more:.0f} % more parameters than the base Transformer (10 % allowed)")
     found += _sizes_apart(column, number)
     if counterpart["differs"]:
         found.append(counterpart["differs"])
     encoding = _published_encoding(counterpart, entry)
-    if task_name(encoding) != task_name(entry.encoding):
+    if name_of(encoding) != name_of(entry.encoding):
         found.append(f"published with {encoding} positions")
     changed = _changed(entry.attention, counterpart["attention"], attentions)
     changed |= _changed(entry.encoding, encoding, encodings)

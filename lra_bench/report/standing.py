@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lra_bench.registry import name_of
 from lra_bench.report.entries import Column, Entry, Setting
-from lra_bench.report.facts import LRA_TASKS, task_name
 from lra_bench.report.statistics import (
     Interval,
     average_ranks,
@@ -19,6 +19,7 @@ from lra_bench.report.statistics import (
     rank_intervals,
 )
 from lra_bench.report.text import one_line, percent, shorten
+from lra_bench.tasks import LRA_TASKS, tasks
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -154,8 +155,8 @@ def not_lra_average(setting: Setting) -> list[str]:
         reasons.append("the data are synthetic")
     elif setting.mixed:
         reasons.append("some of the data are synthetic")
-    present = {task_name(column.task) for column in setting.columns}
-    absent = [task.title for name, task in LRA_TASKS.items() if name not in present]
+    present = {name_of(column.task) for column in setting.columns}
+    absent = [tasks.get(name).title for name in LRA_TASKS if name not in present]
     if absent:
         reasons.append(f"{_listed(absent)} not run")
     reasons += [
@@ -163,7 +164,7 @@ def not_lra_average(setting: Setting) -> list[str]:
         for column in setting.columns
         if not column.synthetic and column.dataset and not column.is_lra_data
     ]
-    extra = [column.title for column in setting.columns if task_name(column.task) not in LRA_TASKS]
+    extra = [column.title for column in setting.columns if name_of(column.task) not in LRA_TASKS]
     if extra:
         reasons.append(f"{_listed(extra)} not among the benchmark's tasks")
     return reasons

@@ -8,7 +8,17 @@ from lra_bench.data.sources.layout import Layout
 from lra_bench.registry import Registry, name_of
 from lra_bench.tasks.base import Task
 
-__all__ = ["LRA_TASKS", "SPLITS", "Examples", "Layout", "Request", "Task", "task_of", "tasks"]
+__all__ = [
+    "LRA_TASKS",
+    "SPLITS",
+    "Examples",
+    "Layout",
+    "Request",
+    "Task",
+    "task_of",
+    "tasks",
+    "title_of",
+]
 
 _HERE = "lra_bench.tasks"
 _BUILT_IN = {
@@ -29,3 +39,9 @@ def task_of(text: str) -> type[Task]:
     """The task that a record names, or `Task` where no plugin of that name is loaded."""
     name = name_of(text)
     return tasks.get(name) if name in tasks.names() else Task
+
+
+def title_of(text: str) -> str:
+    """A task as tables call it, its parameters kept."""
+    name, _, parameters = text.partition(":")
+    return " ".join(filter(None, [task_of(text).title or name, parameters.replace(",", ", ")]))

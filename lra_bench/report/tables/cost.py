@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lra_bench.report import text
 from lra_bench.report.efficiency import CostCurve, Profile, tipping_point
-from lra_bench.report.facts import task_title
 from lra_bench.report.statistics import PowerLaw
 from lra_bench.report.tables.table import Cell, Table, label
+from lra_bench.tasks import title_of
 
 # What a table shows of `Cost`: its name, title, and which way is better.
 _QUANTITIES = {
@@ -118,4 +118,4 @@ def _tipping_cell(curve: CostCurve, reference: CostCurve | None, quantity: str) 
 
 
 def _profile_title(profile: Profile) -> str:
-    return f"{profile.protocol}, {task_title(profile.task)}, {profile.conditions}"
+    return f"{profile.protocol}, {title_of(profile.task)}, {profile.conditions}"
