@@ -16,21 +16,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lra_bench.attention import attentions
-from lra_bench.attention.products import SMALLEST
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Geometry, Layout
+from lra_bench.mixers import mixers
+from lra_bench.mixers._products import SMALLEST
+from lra_bench.mixers.attention import Attention
 from lra_bench.training.allocator import keep_freed_memory
 
 BATCH, HEADS, LENGTH, WIDTH = 32, 2, 2048, 32
 GEOMETRY = Geometry(LENGTH, HEADS, WIDTH, HEADS * WIDTH)
 REPEATS = 15
 
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+# From the joint projection and the mask to the outputs of the heads.
+Attend = Callable[[Tensor, Tensor | None], Tensor]
 
 
-def derived(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def derived(joint: Tensor, mask: Tensor | None) -> Tensor:
     """Linear attention (elu + 1) as one would write it, with autograd's backward."""
+    q, k, v = (x.transpose(1, 2) for x in joint.view(BATCH, LENGTH, 3, HEADS, WIDTH).unbind(2))
     q, k = F.elu(q) + 1, F.elu(k) + 1
     if mask is not None:
         k = k * mask[:, None, :, None]
@@ -41,30 +44,31 @@ def derived(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 def ours(
     attention_spec: str, encoding_spec: str, dtype: torch.dtype, *, compiled: bool = False
 ) -> Attend:
-    attention = attentions.create(attentions.parse(attention_spec), GEOMETRY, 0.0)
+    attention = mixers.create(mixers.parse(attention_spec), GEOMETRY, 0.0)
+    assert isinstance(attention, Attention)
     encoding = encodings.create(encodings.parse(encoding_spec), GEOMETRY)
     one_layer = torch.compile(attention.attend, fullgraph=True) if compiled else attention.attend
 
-    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    def attend(joint: Tensor, mask: Tensor | None) -> Tensor:
         layout = Layout(LENGTH, None, q.device, dtype, torch.Generator().manual_seed(0))
         attention.prepare(layout)
         codes = encoding.prepare(layout)
-        return one_layer(q, k, v, mask, encoding, codes)
+        whole = None if compiled else attention.attend_whole(joint, mask, encoding)
+        return one_layer(*attention.split(joint), mask, encoding, codes) if whole is None else whole
 
     return attend
 
 
 def milliseconds(attend: Attend, dtype: torch.dtype, *, masked: bool) -> tuple[float, float, float]:
     """Median of forward and backward together, and the smallest and largest."""
-    projection = torch.randn(BATCH, LENGTH, 3, HEADS, WIDTH).to(dtype).requires_grad_()
+    projection = torch.randn(BATCH, LENGTH, 3 * HEADS * WIDTH).to(dtype).requires_grad_()
     grad = torch.randn(BATCH, LENGTH, HEADS * WIDTH).to(dtype)
     lengths = torch.randint(LENGTH // 2, LENGTH + 1, (BATCH, 1))
     mask = torch.arange(LENGTH) < lengths if masked else None
     spent = []
     for _ in range(3 + REPEATS):
         start = time.perf_counter()
-        q, k, v = (x.transpose(1, 2) for x in projection.unbind(2))
-        out = attend(q, k, v, mask).transpose(1, 2).reshape(BATCH, LENGTH, -1)
+        out = attend(projection, mask).transpose(1, 2).reshape(BATCH, LENGTH, -1)
         out.backward(grad)
         projection.grad = None
         spent.append(1e3 * (time.perf_counter() - start))

@@ -23,11 +23,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from lra_bench.attention import attentions
 from lra_bench.config import settings_for
 from lra_bench.encodings import encodings
 from lra_bench.fused import dropout, embedding, heads, residual_norm, softmax
 from lra_bench.measure.environment import device_name
+from lra_bench.mixers import mixers
 from lra_bench.model.classifier import build
 from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
@@ -110,7 +110,7 @@ def main() -> None:
     keep_freed_memory()
     settings = settings_for("small", Spec(arguments.task), {})
     task = tasks.create(Spec(arguments.task))
-    pair = attentions.parse(arguments.attention), encodings.parse(arguments.encoding)
+    pair = mixers.parse(arguments.attention), encodings.parse(arguments.encoding)
     model = build(task, settings, *pair).train()
     optimiser = build_optimiser(model, settings)
     n = min(settings.length, task.length)

@@ -11,27 +11,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lra_bench.attention import attentions
-from lra_bench.attention.base import Attention
-from lra_bench.attention.feature_maps import elu_plus_one
-from lra_bench.attention.linear import Linear
-from lra_bench.attention.performer import Performer, draw_normal, draw_orthogonal
-from lra_bench.attention.products import append_ones, normalise, weigh
-from lra_bench.attention.softmax import dense
-from lra_bench.attention.toeplitz import fast_length, weigh_toeplitz
-from lra_bench.check.attention_oracles import attention_oracle_of
 from lra_bench.check.compatibility import why_not
+from lra_bench.check.mixer_oracles import AttentionOracle, mixer_oracle_of
 from lra_bench.check.oracles import oracle_of
 from lra_bench.check.pair import relative_error
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.errors import InputError
+from lra_bench.mixers import mixers
+from lra_bench.mixers._feature_maps import elu_plus_one
+from lra_bench.mixers._products import append_ones, normalise, weigh
+from lra_bench.mixers._toeplitz import fast_length, weigh_toeplitz
+from lra_bench.mixers.attention import Attention
+from lra_bench.mixers.linear import Linear
+from lra_bench.mixers.performer import Performer, draw_normal, draw_orthogonal
+from lra_bench.mixers.softmax import dense
 
 GEOMETRY = Geometry(length=12, heads=2, head_dim=8, dim=16)
 NONE = Encoding(GEOMETRY)
 CPU = torch.device("cpu")
 
 FEATURES = ("elu", "relu", "relu2", "sikf")
+
+
+def attention_of(spec: str, geometry: Geometry = GEOMETRY, dropout: float = 0.0) -> Attention:
+    built = mixers.create(mixers.parse(spec), geometry, dropout)
+    assert isinstance(built, Attention)
+    return built
 
 
 def inputs(n: int = 12, dtype: torch.dtype = torch.float64, seed: int = 0) -> list[Tensor]:
@@ -119,7 +125,7 @@ def test_the_normaliser_has_no_gradient_below_its_floor() -> None:
 
 @pytest.mark.parametrize("spec", ["linear", "performer"])
 def test_results_lie_as_the_output_projection_reads_them(spec: str) -> None:
-    attention = attentions.create(attentions.parse(spec), GEOMETRY)
+    attention = attention_of(spec)
     q, k, v = inputs(dtype=torch.float32)
     assert attend(attention, q, k, v).transpose(1, 2).is_contiguous()
 
@@ -137,7 +143,7 @@ SCALED = [
     (attention, encoding)
     for attention in ("softmax", "performer", "performer:features=relu", *LINEAR)
     for encoding in ("none", "cosformer", "leap", "alibi")
-    if why_not(encodings.parse(encoding), attentions.parse(attention)) is None
+    if why_not(encodings.parse(encoding), mixers.parse(attention)) is None
 ]
 WIDE = Geometry(length=64, heads=2, head_dim=32, dim=64)
 
@@ -150,7 +156,7 @@ def of_deviation(deviation: float) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize(("spec", "encoding"), SCALED)
 def test_values_of_one_are_mixed_to_one_at_every_scale(spec: str, encoding: str) -> None:
-    attention = attentions.create(attentions.parse(spec), WIDE)
+    attention = attention_of(spec, WIDE)
     order = encodings.create(encodings.parse(encoding), WIDE)
     lengths = torch.tensor([64, 40, 1])
     mask = torch.arange(64) < lengths[:, None]
@@ -187,13 +193,13 @@ def test_pointwise_features_have_no_scale(features: str, normaliser: str) -> Non
 def test_turned_exponentials_equal_their_definition(
     spec: str, encoding: str, largest: float
 ) -> None:
-    attention = attentions.create(attentions.parse(spec), WIDE)
+    attention = attention_of(spec, WIDE)
     order = encodings.create(encodings.parse(encoding), WIDE)
     layout = Layout(64, None, CPU, torch.float32, torch.Generator().manual_seed(1))
     attention.prepare(layout)
     codes = order.prepare(layout)
-    ours, theirs = attention_oracle_of(attention), oracle_of(order)
-    assert ours is not None
+    ours, theirs = mixer_oracle_of(attention), oracle_of(order)
+    assert isinstance(ours, AttentionOracle)
     assert theirs is not None
     for deviation in (scale for scale in EVERY_SCALE if scale <= largest):
         q, k = of_deviation(deviation)
@@ -218,7 +224,7 @@ def test_toeplitz_gradients() -> None:
 
 
 def test_toeplitz_runs_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lra_bench.attention import toeplitz
+    from lra_bench.mixers import _toeplitz as toeplitz
 
     q, k, v = inputs(7)
     factors = torch.rand(2, 13, dtype=torch.float64)
@@ -250,7 +256,7 @@ def test_fast_lengths_are_smooth_and_close(least: int) -> None:
 
 def test_performer_tends_to_softmax_like_one_over_root_features() -> None:
     q, k, v = (x * 0.5 for x in inputs())
-    exact = attend(attentions.create(attentions.parse("softmax"), GEOMETRY), q, k, v)
+    exact = attend(attention_of("softmax"), q, k, v)
 
     def error(number: int) -> float:
         torch.manual_seed(0)
@@ -336,7 +342,7 @@ def test_performer_refuses_no_features() -> None:
 
 @pytest.mark.parametrize("spec", ["softmax", "linear"])
 def test_dropout_acts_in_training_only(spec: str) -> None:
-    attention = attentions.create(attentions.parse(spec), GEOMETRY, 0.5)
+    attention = attention_of(spec, GEOMETRY, 0.5)
     q, k, v = inputs(dtype=torch.float32)
     trained = attend(attention, q, k, v)
     evaluated = attend(attention.eval(), q, k, v)

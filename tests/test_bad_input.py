@@ -26,11 +26,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from lra_bench.attention import attentions
 from lra_bench.cli import COMMANDS, main
 from lra_bench.config import Settings, Study, protocol_names
 from lra_bench.data.store import MANIFEST
 from lra_bench.encodings import encodings
+from lra_bench.mixers import mixers
 from lra_bench.results import record
 from lra_bench.tasks import tasks
 from tests.records import make_record, planned, write_plan, write_store
@@ -109,7 +109,7 @@ WRONG_STUDY = {
     "tasks": st.one_of(
         st.integers(), st.none(), TEXT, st.just([]), st.just([1]), st.lists(unknown(tasks.names()))
     ),
-    "attentions": st.one_of(st.integers(), st.just([]), st.lists(unknown(attentions.names()))),
+    "attentions": st.one_of(st.integers(), st.just([]), st.lists(unknown(mixers.names()))),
     "encodings": st.one_of(
         st.integers(),
         st.just([]),
@@ -237,7 +237,7 @@ def flags() -> st.SearchStrategy[Case]:
     dry = [*DRY, *SYNTHETIC]
     known = {
         "tasks": tasks.names(),
-        "attentions": attentions.names(),
+        "attentions": mixers.names(),
         "encodings": encodings.names(),
     }
     choices = [
@@ -264,7 +264,7 @@ def flags() -> st.SearchStrategy[Case]:
         TEXT.map(lambda x: [*dry, f"--zz{x}"]),
         unknown(list(COMMANDS)).map(lambda x: [x]),
         unknown(["tasks", "encodings", "attentions", "protocols"]).map(lambda x: ["list", x]),
-        unknown(encodings.names() + attentions.names()).map(lambda x: ["check", "--quick", x]),
+        unknown(encodings.names() + mixers.names()).map(lambda x: ["check", "--quick", x]),
         unknown(encodings.names()).map(lambda x: ["show", x]),
         st.integers(max_value=0).map(lambda x: ["show", "rope", "--length", str(x)]),
         unknown(encodings.names()).map(lambda x: ["profile", "--dry-run", "--encodings", x]),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from lra_bench.attention import attentions
 from lra_bench.check.effort import Effort
 from lra_bench.check.order import exponent
 from lra_bench.check.outcome import Outcome, judge, worst
@@ -17,6 +16,7 @@ from lra_bench.check.suite import INVARIANTS, Invariant, Row, examine, parse_par
 from lra_bench.cli import main
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
+from lra_bench.mixers import mixers
 from lra_bench.registry import load_plugin
 
 BRIEF = Effort((512, 1024, 2048), (128, 256, 512), 1, "eager")
@@ -24,9 +24,9 @@ BRIEF = Effort((512, 1024, 2048), (128, 256, 512), 1, "eager")
 HEAD = """
 import torch
 from torch import nn
-from lra_bench.attention import attentions
-from lra_bench.attention.kernel import KernelAttention
-from lra_bench.check.attention_oracles import AttentionOracle, LinearOracle
+from lra_bench.mixers import mixers
+from lra_bench.mixers.kernel import KernelAttention
+from lra_bench.check.mixer_oracles import AttentionOracle, LinearOracle
 from lra_bench.check.oracles import AlibiOracle
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding
@@ -36,7 +36,7 @@ from lra_bench.encodings.base import Encoding
 @pytest.fixture
 def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registries that forget what the test registers."""
-    for registry in (encodings, attentions):
+    for registry in (encodings, mixers):
         monkeypatch.setattr(registry, "_classes", dict(registry._classes))
 
 
@@ -187,7 +187,7 @@ BROKEN = {
     ),
     "attention without its mask": (
         """
-        @attentions.register("broken")
+        @mixers.register("broken")
         class Unmasked(KernelAttention):
             '''Kernel attention that forgets the mask.'''
             def map_queries(self, q):
@@ -207,7 +207,7 @@ BROKEN = {
             def combine(self, attention, numerator, denominator, v):
                 return AttentionOracle.combine(self, attention, numerator, denominator, v)
 
-        @attentions.register("broken")
+        @mixers.register("broken")
         class Deaf(KernelAttention):
             '''Uses queries and keys as they are.'''
             oracle = DeafOracle
@@ -294,7 +294,7 @@ def test_the_command_names_what_a_plugin_breaks_and_answers_one(
 
 def test_bad_names_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "rop"]) == 2
-    assert "unknown encoding or attention 'rop'; did you mean 'rope'?" in capsys.readouterr().err
+    assert "unknown encoding or mixer 'rop'; did you mean 'rope'?" in capsys.readouterr().err
     assert main(["check", "rope:stag=inputs"]) == 2
     assert "did you mean 'stage'?" in capsys.readouterr().err
     assert main(["check"]) == 2

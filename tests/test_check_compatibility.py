@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lra_bench.attention import attentions
-from lra_bench.attention.base import Attention, incompatibility
 from lra_bench.check.compatibility import as_text, matrix, why_not
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry
+from lra_bench.mixers import mixers
+from lra_bench.mixers.attention import Attention
+from lra_bench.mixers.base import incompatibility
 
 GEOMETRY = Geometry(length=8, heads=2, head_dim=4, dim=8)
 
@@ -46,16 +47,16 @@ class Bare(Attention):
     ("attention", "encoding", "reason"),
     [
         ("softmax", Dense, None),
-        ("linear", Dense, "has a dense bias, which this attention cannot add"),
-        ("performer", Dense, "has a dense bias, which this attention cannot add"),
-        ("linear", Wishful, "needs two left feet, which this attention does not have"),
+        ("linear", Dense, "has a dense bias, which this mixer cannot add"),
+        ("performer", Dense, "has a dense bias, which this mixer cannot add"),
+        ("linear", Wishful, "needs two left feet, which this mixer does not have"),
         ("linear", Mixing, None),
     ],
 )
 def test_reasons_follow_from_declarations(
     attention: str, encoding: type[Encoding], reason: str | None
 ) -> None:
-    built = attentions.create(attentions.parse(attention), GEOMETRY, 0.0)
+    built = mixers.create(mixers.parse(attention), GEOMETRY, 0.0)
     assert incompatibility(built, encoding(GEOMETRY)) == reason
 
 
@@ -63,7 +64,7 @@ def test_an_attention_without_hooks_takes_what_needs_none() -> None:
     bare = Bare(GEOMETRY)
     assert incompatibility(bare, Mixing(GEOMETRY)) is None
     reason = incompatibility(bare, Dense(GEOMETRY))
-    assert reason == "needs the hook bias, which this attention does not support"
+    assert reason == "needs the hook bias, which this mixer does not support"
 
 
 @pytest.mark.parametrize(
@@ -78,13 +79,13 @@ def test_an_attention_without_hooks_takes_what_needs_none() -> None:
     ],
 )
 def test_parameters_narrow_what_an_attention_provides(attention: str, valid: bool) -> None:
-    reason = why_not(encodings.parse("leap"), attentions.parse(attention))
+    reason = why_not(encodings.parse("leap"), mixers.parse(attention))
     assert (reason is None) == valid
 
 
 def test_the_matrix_holds_every_pair_and_prints_each_reason_once() -> None:
     found = matrix()
-    assert len(found) == len(encodings.names()) * len(attentions.names())
+    assert len(found) == len(encodings.names()) * len(mixers.names())
     assert found["rope", "linear"] is None
     text = as_text(found)
     reasons = {reason for reason in found.values() if reason}

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lra_bench.attention import attentions
 from lra_bench.config import Settings
 from lra_bench.fused import (
     dropout,
@@ -20,6 +19,7 @@ from lra_bench.fused import (
     residual_norm,
     softmax,
 )
+from lra_bench.mixers import mixers
 from lra_bench.model.classifier import build
 from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
@@ -132,26 +132,6 @@ def test_parts_of_one_tensor_become_features(masked: bool, width: int, dtype: to
         return F.elu(q) + 1, F.elu(k) + 1, ones
 
     agree(lambda x: heads.joint_features(x, 2, "elu", real, width + 1), definition, joint)
-
-
-@pytest.mark.parametrize("inference", [False, True])
-def test_the_whole_is_found_from_its_parts_alone(inference: bool) -> None:
-    def parts(joint: Tensor) -> list[Tensor]:
-        return [part.transpose(1, 2) for part in joint.view(2, 5, 3, 2, 4).unbind(2)]
-
-    with torch.inference_mode(inference):
-        joint = torch.randn(2, 5, 24, requires_grad=not inference) * 1
-        q, k, v = parts(joint)
-        found = heads.joint_of(q, k, v)
-        assert found is not None
-        assert inference or found is joint
-        assert found.data_ptr() == joint.data_ptr()
-        assert (found.shape, found.stride()) == (joint.shape, joint.stride())
-        assert heads.joint_of(k, q, v) is None
-        assert heads.joint_of(q, k, v.clone()) is None
-        assert heads.joint_of(q, k, parts(joint * 1)[2]) is None
-        assert heads.joint_of(*(x[:, :, :4] for x in (q, k, v))) is None
-        assert heads.joint_of(*(torch.randn(2, 2, 5, 4) for _ in range(3))) is None
 
 
 @every_type
@@ -315,7 +295,7 @@ def test_a_model_without_the_kernels_is_the_same(
     attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(length=64, layers=2, dim=32, qkv=32, mlp=48, dropout=0.0)
-    network = build(tasks.create(Spec("text")), settings, attentions.parse(attention), Spec("rope"))
+    network = build(tasks.create(Spec("text")), settings, mixers.parse(attention), Spec("rope"))
     tokens, lengths = torch.randint(1, 257, (3, 40)), torch.tensor([40, 31, 7])
     tokens *= torch.arange(40) < lengths[:, None]
     found = []

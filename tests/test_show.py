@@ -9,7 +9,6 @@ import torch
 from matplotlib import image
 from torch import Tensor
 
-from lra_bench.attention import attentions
 from lra_bench.check import weights
 from lra_bench.check.weights import attention_matrix, positional_weights
 from lra_bench.cli import main
@@ -17,6 +16,7 @@ from lra_bench.commands import show
 from lra_bench.config import settings_for
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Geometry
+from lra_bench.mixers import mixers
 from lra_bench.model.classifier import build
 from lra_bench.tasks import tasks
 from lra_bench.training.checkpoint import Checkpoint
@@ -28,7 +28,7 @@ GEOMETRY = Geometry(length=20, heads=2, head_dim=8, dim=16, grid=(4, 5))
 def matrix(encoding: str, attention: str, x: Tensor) -> Tensor:
     parts = (
         encodings.create(encodings.parse(encoding), GEOMETRY),
-        attentions.create(attentions.parse(attention), GEOMETRY, 0.0),
+        mixers.create(mixers.parse(attention), GEOMETRY, 0.0),
     )
     return attention_matrix(*parts, x, seed=0)
 
@@ -46,7 +46,7 @@ def test_matrix_includes_what_mix_adds() -> None:
     x = torch.randn(1, 20, 16)
     torch.manual_seed(0)
     encoding = encodings.create(encodings.parse("fastrpb"), GEOMETRY)
-    attention = attentions.create(attentions.parse("linear"), GEOMETRY, 0.0)
+    attention = mixers.create(mixers.parse("linear"), GEOMETRY, 0.0)
     whole = attention_matrix(encoding, attention, x, seed=0)
     added = whole - matrix("none", "linear", x)
     diagonals = [added[0, 0].diagonal(offset) for offset in range(-19, 20)]
@@ -58,7 +58,7 @@ def test_matrix_includes_what_mix_adds() -> None:
 def test_without_an_encoding_equal_tokens_get_uniform_weights(attention: str) -> None:
     mean, spread = positional_weights(
         encodings.create(encodings.parse("none"), GEOMETRY),
-        attentions.create(attentions.parse(attention), GEOMETRY, 0.0),
+        mixers.create(mixers.parse(attention), GEOMETRY, 0.0),
         20,
     )
     torch.testing.assert_close(mean, torch.full((2, 20, 20), 1 / 20))
@@ -88,9 +88,7 @@ def test_show_writes_a_picture(
 def test_show_reads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = tasks.parse("listops")
     settings = settings_for("smoke", task, {})
-    model = build(
-        tasks.create(task), settings, attentions.parse("linear"), encodings.parse("kerple")
-    )
+    model = build(tasks.create(task), settings, mixers.parse("linear"), encodings.parse("kerple"))
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, 0.25)
     Checkpoint(tmp_path / "saved").save({"best_weights": {}, "model": model.state_dict()})
@@ -108,11 +106,42 @@ def test_show_reads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert all((values == 0.25).all() for values in seen.values())
 
 
+def test_an_earlier_checkpoint_is_read_by_todays_names(tmp_path: Path) -> None:
+    settings = settings_for("smoke", tasks.parse("listops"), {})
+    model = build(
+        tasks.create(tasks.parse("listops")),
+        settings,
+        mixers.parse("performer"),
+        encodings.parse("kerple"),
+    )
+    # What a block held itself, and the attention it held besides.
+    former = {
+        "mixer_norm.": "attention_norm.",
+        "mixer._extra_state": "attention._extra_state",
+        **{f"mixer.{name}.": f"{name}." for name in ("query", "key", "value", "out")},
+    }
+
+    def earlier(name: str) -> str:
+        for present, past in former.items():
+            name = name.replace(present, past)
+        return name
+
+    present = model.state_dict()
+    past = {earlier(name): value for name, value in present.items()}
+    assert "encoder.blocks.0.attention._extra_state" in past
+    assert not any("mixer" in name for name in past)
+    Checkpoint(tmp_path / "saved").save({"best_weights": past, "model": past})
+    loaded, _ = Checkpoint(tmp_path / "saved").load()
+    assert loaded is not None
+    assert list(loaded["model"]) == list(loaded["best_weights"]) == list(present)
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["rop"], "did you mean 'rope'?"),
-        (["fire", "--attention", "linear"], "has a dense bias, which this attention cannot add"),
+        (["fire", "--attention", "linear"], "has a dense bias, which this mixer cannot add"),
+        (["none", "--attention", "conv"], "mixer 'conv' is no attention: it has no weights"),
         (["rope", "--length", "1"], "at least 2 tokens"),
         (["rope", "--checkpoint", "nowhere"], "needs --task and --protocol"),
         (

@@ -1,31 +1,29 @@
-"""Which encoding goes with which attention, derived from what both declare."""
+"""Which encoding goes with which mixer, derived from what both declare."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lra_bench.attention import attentions
-from lra_bench.attention.base import incompatibility
 from lra_bench.check.pair import SMALL
 from lra_bench.encodings import encodings
+from lra_bench.mixers import mixers
+from lra_bench.mixers.base import incompatibility
 from lra_bench.registry import Spec
 
 Matrix = dict[tuple[str, str], str | None]
 
 
-def why_not(encoding: Spec, attention: Spec) -> str | None:
+def why_not(encoding: Spec, mixer: Spec) -> str | None:
     """Why the pair can't be computed as defined, or None where it can."""
-    return incompatibility(
-        attentions.create(attention, SMALL, 0.0), encodings.create(encoding, SMALL)
-    )
+    return incompatibility(mixers.create(mixer, SMALL, 0.0), encodings.create(encoding, SMALL))
 
 
 def matrix(
-    encoding_specs: Sequence[Spec] | None = None, attention_specs: Sequence[Spec] | None = None
+    encoding_specs: Sequence[Spec] | None = None, mixer_specs: Sequence[Spec] | None = None
 ) -> Matrix:
-    """(encoding, attention) → None where valid, else the reason; by default all registered."""
+    """(encoding, mixer) → None where valid, else the reason; by default all registered."""
     rows = encoding_specs or [encodings.parse(name) for name in encodings.names()]
-    columns = attention_specs or [attentions.parse(name) for name in attentions.names()]
+    columns = mixer_specs or [mixers.parse(name) for name in mixers.names()]
     return {(str(row), str(column)): why_not(row, column) for row in rows for column in columns}
 
 

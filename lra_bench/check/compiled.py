@@ -31,6 +31,6 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
 
 
 def _outputs(out: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    real = out[:, :, :13]
+    real = out[:, :13]
     (grad,) = torch.autograd.grad(real.square().sum(), x, retain_graph=True)
     return real.detach(), grad

@@ -31,6 +31,6 @@ def _run(pairing: Pairing, global_state: int) -> list[Tensor]:
         torch.manual_seed(global_state)
         x = pair.tokens(2, 21).requires_grad_()
         out = pair(x, torch.tensor([21, 9]))
-        leaves = [x, *(p for p in pair.encoding.parameters() if p.requires_grad)]
+        leaves = [x, *(p for p in pair.parameters() if p.requires_grad)]
         grads = torch.autograd.grad(out.square().sum(), leaves, allow_unused=True)
     return [out.detach(), *(g for g in grads if g is not None)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lra_bench.check.effort import Effort
 from lra_bench.check.order import lengths_of
 from lra_bench.check.outcome import Outcome, judge
-from lra_bench.check.pair import Pair, Pairing, geometry_of
+from lra_bench.check.pair import Pairing, geometry_of
 
 LIMIT = 1e-5
 # Eight bits of precision, through exponentials.
@@ -25,9 +25,9 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
     pair = pairing.build().double()
     x = pair.tokens(2, 20).requires_grad_()
     lengths = torch.tensor([20, 11])
-    weights = torch.randn(2, 2, 20, 8, dtype=torch.float64, generator=_generator(5))
-    weights[1, :, 11:] = 0
-    leaves = _leaves(pair, x)
+    weights = torch.randn(x.shape, dtype=torch.float64, generator=_generator(5))
+    weights[1, 11:] = 0
+    leaves = [x, *pair.parameters()]
 
     def objective() -> Tensor:
         return (pair(x, lengths) * weights).sum()
@@ -54,7 +54,7 @@ def measure_bfloat16(pairing: Pairing, effort: Effort) -> Outcome:
     low = x.bfloat16().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         out = pair(low)
-    leaves = _leaves(pair, low)
+    leaves = [low, *pair.parameters()]
     gradients = torch.autograd.grad(out.float().square().mean(), leaves, allow_unused=True)
     named = {
         "outputs": out,
@@ -65,10 +65,6 @@ def measure_bfloat16(pairing: Pairing, effort: Effort) -> Outcome:
             return Outcome("fail", None, f"{what} are not finite in bfloat16 at length {longest}")
     error = ((out.float() - exact).square().mean() / exact.square().mean()).sqrt().item()
     return judge(error, BFLOAT16_LIMIT, f"the root mean square error at length {longest}")
-
-
-def _leaves(pair: Pair, x: Tensor) -> list[Tensor]:
-    return [x, *(p for p in nn.ModuleList([pair.encoding, pair.attention]).parameters())]
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from lra_bench.attention import attentions
 from lra_bench.check.effort import Effort
 from lra_bench.check.outcome import Outcome, judge
 from lra_bench.check.pair import Pairing, geometry_of
+from lra_bench.mixers import mixers
 
 # Logarithms, caches and noise on top of the declared power of N.
 TIME_ALLOWANCE = 0.3
@@ -51,7 +51,7 @@ def lengths_of(pairing: Pairing, effort: Effort) -> tuple[int, ...]:
 
 def declared_power(pairing: Pairing) -> int:
     """2 for N^2; 1 for N and N log N."""
-    return 2 if attentions.get(pairing.attention.name).cost == "N^2" else 1
+    return 2 if mixers.get(pairing.mixer.name).cost == "N^2" else 1
 
 
 def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float:
@@ -102,5 +102,5 @@ def processor_seconds(step: Callable[[], None], repeats: int) -> float:
 
 
 def _meaning(what: str, pairing: Pairing) -> str:
-    cost = attentions.get(pairing.attention.name).cost
+    cost = mixers.get(pairing.mixer.name).cost
     return f"the fitted exponent of {what} in N, where {cost} is declared,"

@@ -22,5 +22,5 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
             padded = pair(x, lengths)
             for row, length in enumerate(lengths.tolist()):
                 alone = pair(x[row : row + 1, :length])
-                errors.append(relative_error(padded[row : row + 1, :, :length], alone))
+                errors.append(relative_error(padded[row : row + 1, :length], alone))
     return judge(max(errors), LIMIT, "the relative change of outputs at real tokens by padding")

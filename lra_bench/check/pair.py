@@ -1,4 +1,4 @@
-"""One encoding with one attention, as a model uses them, small enough to look into."""
+"""One encoding with one mixer, as a layer uses them, small enough to look into."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lra_bench.attention import attentions
-from lra_bench.attention.base import Attention
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry, Layout
+from lra_bench.mixers import mixers
+from lra_bench.mixers.base import Mixer
 from lra_bench.registry import Spec
 
 # Head dimension, dim and heads differ, so that mistaking one for another shows.
@@ -23,10 +23,10 @@ Mask = Bool[Tensor, "batch n"] | None
 
 @dataclass(frozen=True)
 class Pairing:
-    """Names and parameters of an encoding and an attention."""
+    """Names and parameters of an encoding and a mixer."""
 
     encoding: Spec
-    attention: Spec
+    mixer: Spec
 
     def build(self, geometry: Geometry = SMALL, seed: int = 0) -> Pair:
         """Build both with fixed weights, leaving torch's global generator as it was."""
@@ -37,28 +37,27 @@ class Pairing:
             with torch.no_grad():
                 for parameter in encoding.parameters():
                     parameter.add_(torch.randn_like(parameter), alpha=0.1)
-            attention = attentions.create(self.attention, geometry, 0.0)
-            return Pair(encoding, attention, geometry)
+            mixer = mixers.create(self.mixer, geometry, 0.0)
+            mixer.initialise()
+            return Pair(encoding, mixer)
 
 
 class Pair(nn.Module):
-    """Token embeddings to mixed values: embed, project, attend, mix.
+    """Token embeddings to mixed ones: embed, mix.
 
     In training mode, so that what is redrawn is redrawn; there is no dropout.
     """
 
-    def __init__(self, encoding: Encoding, attention: Attention, geometry: Geometry) -> None:
+    def __init__(self, encoding: Encoding, mixer: Mixer) -> None:
         super().__init__()
-        self.encoding, self.attention, self.geometry = encoding, attention, geometry
-        self.qkv = nn.Linear(geometry.dim, 3 * geometry.heads * geometry.head_dim, bias=False)
-        nn.init.normal_(self.qkv.weight, std=geometry.dim**-0.5)
+        self.encoding, self.mixer, self.geometry = encoding, mixer, mixer.geometry
 
     def forward(
         self,
         x: Float[Tensor, "batch n dim"],
         lengths: Int[Tensor, " batch"] | None = None,
         seed: int = 1,
-    ) -> Float[Tensor, "batch heads n d"]:
+    ) -> Float[Tensor, "batch n dim"]:
         """One pass whose draws come from a generator of the given seed."""
         mask, codes = self.prepare(x, lengths, seed)
         return self.mixed(x, mask, codes)
@@ -70,32 +69,21 @@ class Pair(nn.Module):
         n = x.shape[1]
         generator = torch.Generator(x.device).manual_seed(seed)
         layout = Layout(n, lengths, x.device, x.dtype, generator)
-        self.attention.prepare(layout)
+        self.mixer.prepare(layout)
         mask = None if lengths is None else torch.arange(n, device=x.device) < lengths[:, None]
         return mask, self.encoding.prepare(layout)
 
     def mixed(
         self, x: Float[Tensor, "batch n dim"], mask: Mask, codes: Any
-    ) -> Float[Tensor, "batch heads n d"]:
-        """What one layer does."""
-        q, k, v = self.project(self.encoding.embed(x, codes))
-        out = self.attention.attend(q, k, v, mask, self.encoding, codes)
-        if "mix" in self.encoding.hooks():
-            real = v if mask is None else v * mask[:, None, :, None]
-            out = out + self.encoding.mix(real, codes)
-        return out
-
-    def project(self, x: Float[Tensor, "batch n dim"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values: views of one projection, not contiguous, as in the model."""
-        heads, d = self.geometry.heads, self.geometry.head_dim
-        q, k, v = self.qkv(x).unflatten(-1, (3, heads, d)).unbind(2)
-        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    ) -> Float[Tensor, "batch n dim"]:
+        """What a model of one layer does between the embeddings and the residual sum."""
+        return self.mixer.mix(self.encoding.embed(x, codes), mask, self.encoding, codes)
 
     def tokens(self, *shape: int, seed: int = 2) -> Float[Tensor, "batch n dim"]:
         """Standard normal embeddings in the pair's type."""
         generator = torch.Generator().manual_seed(seed)
         x = torch.randn(*shape, self.geometry.dim, generator=generator, dtype=torch.float64)
-        return x.to(self.qkv.weight.dtype)
+        return x.to(next(self.mixer.parameters()).dtype)
 
 
 def geometry_of(length: int) -> Geometry:

@@ -9,6 +9,7 @@ from torch import Tensor
 from lra_bench.check.effort import Effort
 from lra_bench.check.outcome import Outcome, judge
 from lra_bench.check.pair import SMALL, Pair, Pairing, relative_error
+from lra_bench.mixers.attention import Attention
 
 LIMIT = 1e-5
 # A mean over draws may differ from its expectation by this many standard errors.
@@ -39,19 +40,20 @@ def _places() -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
 
 def _at(
     pair: Pair, x: Tensor, content: Tensor, places: Int[Tensor, " tokens"]
-) -> Float[Tensor, "batch heads tokens d"]:
+) -> Float[Tensor, "batch tokens dim"]:
     """Outputs of `content` put at `places`, with all other tokens masked out."""
     x = x.clone()
     x[:, places] = content
     _, codes = pair.prepare(x, None)
     mask = torch.zeros(x.shape[:2], dtype=torch.bool)
     mask[:, places] = True
-    return pair.mixed(x, mask, codes)[:, :, places]
+    return pair.mixed(x, mask, codes)[:, places]
 
 
 def _in_expectation(pair: Pair) -> Outcome:
     """Mean difference of the products q̂·k̂ at two places over many draws, against its error."""
-    if "transform" not in pair.encoding.hooks():
+    mixer = pair.mixer
+    if "transform" not in pair.encoding.hooks() or not isinstance(mixer, Attention):
         return Outcome("n.a.", detail="stochastic, but not in its products of queries and keys")
     here, there = _places()
     content, x = pair.tokens(1, len(here), seed=3), pair.tokens(1, SMALL.total)
@@ -64,7 +66,7 @@ def _in_expectation(pair: Pair) -> Outcome:
             for places in (here, there):
                 moved = x.clone()
                 moved[:, places] = content
-                q, k, _ = pair.project(moved)
+                q, k, _ = mixer.split(mixer.project(moved))
                 q, k = pair.encoding.transform(q, k, codes)
                 products.append(q[:, :, places] @ k[:, :, places].mT)
             differences.append(products[1] - products[0])

@@ -1,11 +1,10 @@
-"""Put encodings through the invariants with attentions, and attentions with encodings."""
+"""Put encodings through the invariants with mixers, and mixers with encodings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lra_bench.attention import attentions
 from lra_bench.check import compiled, determinism, gradients, oracle, order, padding, relative
 from lra_bench.check.compatibility import why_not
 from lra_bench.check.effort import Effort
@@ -13,6 +12,7 @@ from lra_bench.check.outcome import Outcome, worst
 from lra_bench.check.pair import Pairing
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError, nearest
+from lra_bench.mixers import mixers
 from lra_bench.parameters import as_text, choices_of, parameters_of, type_of
 from lra_bench.registry import Registry, Spec
 
@@ -49,7 +49,7 @@ INVARIANTS = (
 
 @dataclass(frozen=True)
 class Part:
-    """An encoding or an attention to be examined."""
+    """An encoding or a mixer to be examined."""
 
     kind: str
     spec: Spec
@@ -69,7 +69,7 @@ class Row:
 
 
 def parse_part(text: str) -> list[Part]:
-    """Parts of that name: an encoding, an attention, or both. Raises InputError if neither."""
+    """Parts of that name: an encoding, a mixer, or both. Raises InputError if neither."""
     name = text.partition(":")[0]
     parts = [
         Part(kind, registry.parse(text))
@@ -78,7 +78,7 @@ def parse_part(text: str) -> list[Part]:
     ]
     if not parts:
         names = [name for registry in _registries().values() for name in registry.names()]
-        raise InputError(f"unknown encoding or attention '{name}'; {nearest(name, names)}")
+        raise InputError(f"unknown encoding or mixer '{name}'; {nearest(name, names)}")
     return parts
 
 
@@ -128,14 +128,14 @@ def _guarded(measure: Measure, pairing: Pairing, effort: Effort) -> Outcome:
 def pairings(part: Part) -> list[Pairing]:
     """The part with every partner it is compatible with, those of the lowest order first."""
     is_encoding = part.kind == "encoding"
-    others: Registry = attentions if is_encoding else encodings
+    others: Registry = mixers if is_encoding else encodings
     found, reasons = [], []
     for name in others.names():
         partner = others.parse(name)
-        encoding, attention = (part.spec, partner) if is_encoding else (partner, part.spec)
-        reason = why_not(encoding, attention)
+        encoding, mixer = (part.spec, partner) if is_encoding else (partner, part.spec)
+        reason = why_not(encoding, mixer)
         if reason is None:
-            found.append(Pairing(encoding, attention))
+            found.append(Pairing(encoding, mixer))
         else:
             reasons.append(f"{name}: {reason}")
     if not found:
@@ -144,11 +144,11 @@ def pairings(part: Part) -> list[Pairing]:
 
 
 def _partner(part: Part, pairing: Pairing) -> str:
-    return str(pairing.attention if part.kind == "encoding" else pairing.encoding)
+    return str(pairing.mixer if part.kind == "encoding" else pairing.encoding)
 
 
 def _registries() -> dict[str, Registry]:
-    return {"encoding": encodings, "attention": attentions}
+    return {"encoding": encodings, "mixer": mixers}
 
 
 def table(rows: Sequence[Row]) -> str:

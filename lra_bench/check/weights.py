@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lra_bench.attention.base import Attention
 from lra_bench.encodings.base import Encoding, Layout
+from lra_bench.mixers.attention import Attention
 
 DRAWS, CONTENTS = 8, 8
 

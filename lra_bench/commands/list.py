@@ -42,11 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _parts(kind: str) -> list[dict[str, Any]]:
-    from lra_bench.attention import attentions
     from lra_bench.encodings import encodings
+    from lra_bench.mixers import mixers
     from lra_bench.tasks import tasks
 
-    registry: Any = {"tasks": tasks, "encodings": encodings, "attentions": attentions}[kind]
+    registry: Any = {"tasks": tasks, "encodings": encodings, "attentions": mixers}[kind]
     rows = []
     for name in registry.names():
         description = registry.describe(name)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lra_bench.check.drawing import Cost
     from lra_bench.check.pair import Pairing
     from lra_bench.encodings.base import Geometry
+    from lra_bench.registry import Spec
 
 HELP = "draw an encoding: weight over distance, attention matrix, cost"
 
@@ -39,10 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Draw, and print where the picture is."""
     import torch
 
-    from lra_bench.attention import attentions
     from lra_bench.check.drawing import Sight, draw
     from lra_bench.check.weights import positional_weights
     from lra_bench.encodings import encodings
+    from lra_bench.mixers import mixers
+    from lra_bench.mixers.attention import Attention
     from lra_bench.registry import load_plugin
 
     for plugin in arguments.plugins:
@@ -51,15 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
     geometry = _geometry(arguments)
     torch.manual_seed(0)
     encoding = encodings.create(pairing.encoding, geometry)
-    attention = attentions.create(pairing.attention, geometry, 0.0).eval()
+    attention = mixers.create(pairing.mixer, geometry, 0.0).eval()
+    assert isinstance(attention, Attention)
     if arguments.checkpoint is not None:
         _load(arguments, encoding, "encoding")
-        _load(arguments, attention, "attention")
+        _load(arguments, attention, "mixer")
     mean, spread = positional_weights(encoding.eval(), attention, geometry.length)
     small, _ = positional_weights(encoding, attention, min(MATRIX_LENGTH, geometry.length))
     state = "trained" if arguments.checkpoint else "at initialisation"
     sight = Sight(
-        f"{pairing.encoding} with {pairing.attention} attention, {state}",
+        f"{pairing.encoding} with {pairing.mixer} attention, {state}",
         mean.numpy(),
         spread.numpy(),
         small.numpy(),
@@ -74,17 +77,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _pairing(arguments: argparse.Namespace) -> Pairing:
-    from lra_bench.attention import attentions
     from lra_bench.check.compatibility import why_not
     from lra_bench.check.pair import Pairing
     from lra_bench.check.suite import Part, pairings
     from lra_bench.encodings import encodings
     from lra_bench.errors import InputError
+    from lra_bench.mixers import mixers
+    from lra_bench.mixers.attention import Attention
+
+    def attends(mixer: Spec) -> bool:
+        return issubclass(mixers.get(mixer.name), Attention)
 
     encoding = encodings.parse(arguments.encoding)
     if arguments.attention is None:
-        return pairings(Part("encoding", encoding))[0]
-    attention = attentions.parse(arguments.attention)
+        return next(one for one in pairings(Part("encoding", encoding)) if attends(one.mixer))
+    attention = mixers.parse(arguments.attention)
+    if not attends(attention):
+        raise InputError(f"mixer '{attention}' is no attention: it has no weights to draw")
     if reason := why_not(encoding, attention):
         raise InputError(f"encoding '{encoding}' with attention '{attention}': it {reason}")
     return Pairing(encoding, attention)
@@ -111,7 +120,7 @@ def _geometry(arguments: argparse.Namespace) -> Geometry:
 
     task = tasks.parse(arguments.task)
     trained = geometry_of(tasks.create(task), settings_for(arguments.protocol, task, {}))
-    return replace(trained, prefix=0)
+    return replace(trained, prefix=0, layer=arguments.layer - 1)
 
 
 def _load(arguments: argparse.Namespace, part: nn.Module, name: str) -> None:
@@ -158,7 +167,7 @@ def _costs(pairing: Pairing) -> list[Cost]:
     for encoding in dict.fromkeys((pairing.encoding, encodings.parse("none"))):
         seconds, peaks = [], []
         for n in COST_LENGTHS:
-            step = step_of(Pairing(encoding, pairing.attention), n)
+            step = step_of(Pairing(encoding, pairing.mixer), n)
             seconds.append(processor_seconds(step, REPEATS))
             peaks.append(peak_memory(step))
         costs.append(Cost(str(encoding), COST_LENGTHS, seconds, peaks))

@@ -14,7 +14,7 @@ HOOKS = ("embed", "transform", "bias", "mix")
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes an encoding or attention is built for.
+    """The sizes an encoding or mixer is built for.
 
     Attributes:
         length: longest sequence, in tokens of the data (prefix tokens not counted).
@@ -22,6 +22,7 @@ class Geometry:
         head_dim: channels of one head (d).
         dim: channels of the token embeddings (D), which may differ from heads × head_dim.
         layers: how many layers the model has.
+        layer: which of them, from 0, the part is built for; 0 where all share it.
         grid: (height, width) when tokens are the pixels of an image, row by row; else None.
         prefix: tokens put before the data, such as one CLS token.
         embedding_std: standard deviation of the token embeddings at the start, which is also the
@@ -34,6 +35,7 @@ class Geometry:
     head_dim: int
     dim: int
     layers: int = 1
+    layer: int = 0
     grid: tuple[int, int] | None = None
     prefix: int = 0
     embedding_std: float = 1.0

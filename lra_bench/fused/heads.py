@@ -21,31 +21,6 @@ def features(x: Float[Tensor, "batch heads n d"], kind: Kind) -> Float[Tensor, "
     return _Features.apply(x, None, _KINDS[kind], x.shape[-1])
 
 
-def joint_of(*parts: Float[Tensor, "batch heads n d"]) -> Float[Tensor, "batch n width"] | None:
-    """The tensor that queries, keys and values are the three parts of, or None if they are not."""
-    first = parts[0]
-    batch, heads, n, d = first.shape
-    shape, place = (batch, n, 3 * heads * d), first.storage_offset()
-    strides = (n * shape[2], d, shape[2], 1)
-    for number, part in enumerate(parts):
-        layout = (part.shape, part.stride(), part.storage_offset())
-        if layout != (first.shape, strides, place + number * heads * d) or not _same(first, part):
-            return None
-    if first.is_inference():
-        return first.as_strided(shape, (strides[0], shape[2], 1), place)
-    joint = first._base
-    if joint is None or (joint.shape, joint.storage_offset()) != (shape, place):
-        return None
-    return joint if joint.is_contiguous() else None
-
-
-def _same(first: Tensor, part: Tensor) -> bool:
-    """Whether both are parts of one tensor; inference mode does not keep of which."""
-    if first.is_inference():
-        return first.untyped_storage().data_ptr() == part.untyped_storage().data_ptr()
-    return part._base is first._base
-
-
 def joint_features(
     joint: Float[Tensor, "batch n width"],
     heads: int,

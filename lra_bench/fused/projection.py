@@ -41,13 +41,11 @@ class _Project(Function):
         ctx.save_for_backward(flat, weight)
         ctx.widths, ctx.shape, ctx.dtype = [len(one) for one in weights], x.shape, x.dtype
         ctx.biased = bias is not None
-        # Not a view of the product: whoever gets parts of it can find the whole (`heads`).
-        joint = flat.new_empty(*x.shape[:-1], len(weight))
         if bias is None:
-            torch.mm(flat, weight.T, out=joint.view(len(flat), -1))
+            rows = torch.mm(flat, weight.T)
         else:
-            torch.addmm(bias.to(dtype), flat, weight.T, out=joint.view(len(flat), -1))
-        return joint
+            rows = torch.addmm(bias.to(dtype), flat, weight.T)
+        return rows.view(*x.shape[:-1], len(weight))
 
     @staticmethod
     @once_differentiable

@@ -1,16 +1,18 @@
-"""The whole model of a cell, built from its task, attention, encoding and settings."""
+"""The whole model of a cell, built from its task, mixer, encoding and settings."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lra_bench.attention import attentions
-from lra_bench.attention.base import Attention
 from lra_bench.config import Settings
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry
+from lra_bench.mixers import mixers
+from lra_bench.mixers.base import Mixer
 from lra_bench.model.encoder import Block, Encoder
 from lra_bench.model.heads import PairHead, single_head
 from lra_bench.registry import Spec
@@ -36,7 +38,7 @@ class Classifier(nn.Module):
 
 
 def geometry_of(task: Task, settings: Settings) -> Geometry:
-    """The sizes that attention and encoding are built for."""
+    """The sizes that mixer and encoding are built for."""
     return Geometry(
         length=task.longest(settings.length),
         heads=settings.heads,
@@ -55,15 +57,16 @@ def build_encodings(spec: Spec, geometry: Geometry) -> list[Encoding]:
     first = encodings.create(spec, geometry)
     if not first.per_layer:
         return [first] * geometry.layers
-    return [first, *(encodings.create(spec, geometry) for _ in range(geometry.layers - 1))]
+    others = range(1, geometry.layers)
+    return [first, *(encodings.create(spec, replace(geometry, layer=layer)) for layer in others)]
 
 
-def build_attention(spec: Spec, geometry: Geometry, settings: Settings) -> Attention:
-    """One layer's attention."""
-    return attentions.create(spec, geometry, settings.attention_dropout)
+def build_mixer(spec: Spec, geometry: Geometry, settings: Settings) -> Mixer:
+    """The mixer of the layer that the geometry names."""
+    return mixers.create(spec, geometry, settings.attention_dropout)
 
 
-def build(task: Task, settings: Settings, attention: Spec, encoding: Spec) -> Classifier:
+def build(task: Task, settings: Settings, mixer: Spec, encoding: Spec) -> Classifier:
     """Build a cell's model; draws its initial weights from torch's global generator."""
     geometry = geometry_of(task, settings)
     blocks = [
@@ -71,10 +74,10 @@ def build(task: Task, settings: Settings, attention: Spec, encoding: Spec) -> Cl
             geometry,
             settings.mlp,
             settings.dropout,
-            build_attention(attention, geometry, settings),
+            build_mixer(mixer, replace(geometry, layer=layer), settings),
             layer_encoding,
         )
-        for layer_encoding in build_encodings(encoding, geometry)
+        for layer, layer_encoding in enumerate(build_encodings(encoding, geometry))
     ]
     encoder = Encoder(task.symbols, geometry, blocks, settings.dropout, settings.pooling)
     if task.inputs == 2:

@@ -8,50 +8,37 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lra_bench.attention.base import Attention
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.fused.embedding import embed
 from lra_bench.fused.library import serves
 from lra_bench.fused.projection import project
+from lra_bench.mixers.base import Mixer, initialise
 from lra_bench.model.dropout import Dropout, GeluDropout
 from lra_bench.model.residual_norm import ResidualNorm
 
 Pooling = Literal["mean", "cls"]
 
 
-def initialise(projection: nn.Linear) -> None:
-    """LRA's initialisation: Xavier-uniform weights, zero biases."""
-    nn.init.xavier_uniform_(projection.weight)
-    if projection.bias is not None:
-        nn.init.zeros_(projection.bias)
-
-
 class Block(nn.Module):
-    """Pre-norm block (Xiong et al. 2020): x + attention(norm x), then x + mlp(norm x).
+    """Pre-norm block (Xiong et al. 2020): x + mix(norm x), then x + mlp(norm x).
 
     Each sum is left to the norm that follows it, the last to the next block's or the encoder's.
     """
 
     def __init__(
-        self, geometry: Geometry, mlp: int, dropout: float, attention: Attention, encoding: Encoding
+        self, geometry: Geometry, mlp: int, dropout: float, mixer: Mixer, encoding: Encoding
     ) -> None:
         super().__init__()
-        self.heads, self.head_dim = geometry.heads, geometry.head_dim
-        inner = geometry.heads * geometry.head_dim
-        self.attention_norm = ResidualNorm(geometry.dim, dropout)
-        self.query = nn.Linear(geometry.dim, inner, bias=False)
-        self.key = nn.Linear(geometry.dim, inner, bias=False)
-        self.value = nn.Linear(geometry.dim, inner, bias=False)
-        self.out = nn.Linear(inner, geometry.dim, bias=False)
+        self.mixer_norm = ResidualNorm(geometry.dim, dropout)
+        self.mixer = mixer
         self.mlp_norm = ResidualNorm(geometry.dim, dropout)
         self.mlp_in = nn.Linear(geometry.dim, mlp)
         self.mlp_out = nn.Linear(mlp, geometry.dim)
         self.activation = GeluDropout(dropout)
-        self.attention = attention
         self.encoding = encoding
-        for child in self.children():
-            if isinstance(child, nn.Linear):
-                initialise(child)
+        mixer.initialise()
+        initialise(self.mlp_in)
+        initialise(self.mlp_out)
 
     def forward(
         self,
@@ -61,21 +48,11 @@ class Block(nn.Module):
         codes: Any,
     ) -> tuple[Float[Tensor, "batch n dim"], Float[Tensor, "batch n dim"]]:
         """Apply both halves to x + dropout(branch); the result is such a pair again."""
-        x, normed = self.attention_norm.join(x, branch)
-        x, normed = self.mlp_norm.join(x, self._attend(normed, mask, codes))
+        x, normed = self.mixer_norm.join(x, branch)
+        mixed = self.mixer.mix(normed, mask, self.encoding, codes)
+        x, normed = self.mlp_norm.join(x, mixed)
         hidden = self.activation(project(normed, self.mlp_in.weight), self.mlp_in.bias)
         return x, project(hidden, self.mlp_out.weight, bias=self.mlp_out.bias)
-
-    def _attend(self, x: Tensor, mask: Tensor | None, codes: Any) -> Tensor:
-        batch, n, _ = x.shape
-        joint = project(x, self.query.weight, self.key.weight, self.value.weight)
-        parts = joint.view(batch, n, 3, self.heads, self.head_dim).unbind(dim=2)
-        q, k, v = (part.transpose(1, 2) for part in parts)
-        mixed = self.attention.attend(q, k, v, mask, self.encoding, codes)
-        if "mix" in self.encoding.hooks():
-            real = v if mask is None else v * mask[:, None, :, None]
-            mixed = mixed + self.encoding.mix(real, codes)
-        return project(mixed.transpose(1, 2).reshape(batch, n, -1), self.out.weight)
 
 
 class Encoder(nn.Module):
@@ -85,7 +62,7 @@ class Encoder(nn.Module):
         vocabulary: number of symbols; token 0 pads and is embedded as zero.
         geometry: sizes; `prefix` is 1 where a CLS token is pooled. Embeddings start at
             N(0, `embedding_std`²), CLS at 0.
-        blocks: the layers, which own their attention and their encoding (or share one).
+        blocks: the layers, which own their mixer and their encoding (or share one).
     """
 
     def __init__(
@@ -142,7 +119,7 @@ class Encoder(nn.Module):
         """Codes of each distinct encoding instance: once a pass, not once a layer, if shared."""
         codes: dict[int, Any] = {}
         for block in cast(list[Block], list(self.blocks)):
-            block.attention.prepare(layout)
+            block.mixer.prepare(layout)
             if id(block.encoding) not in codes:
                 codes[id(block.encoding)] = block.encoding.prepare(layout)
         return codes

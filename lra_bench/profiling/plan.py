@@ -78,8 +78,8 @@ def plan(study: ProfileStudy, device: str) -> list[Measurement]:
     `device` is one that can be used (`choose_device`). Raises InputError for unknown names and
     bad values.
     """
-    from lra_bench.attention import attentions
     from lra_bench.encodings import encodings
+    from lra_bench.mixers import mixers
     from lra_bench.tasks import tasks
 
     for plugin in study.plugins:
@@ -87,7 +87,7 @@ def plan(study: ProfileStudy, device: str) -> list[Measurement]:
     task = tasks.parse(study.task)
     pairs = [
         (attention, encoding)
-        for attention in _parsed(attentions, study.attentions)
+        for attention in _parsed(mixers, study.attentions)
         for encoding in _parsed(encodings, study.encodings)
     ]
     own = settings_for(study.protocol, task, study.set)
@@ -136,14 +136,14 @@ def _measurement(
 
 def why_invalid(cell: Cell) -> str | None:
     """Why the pair can't be computed at this length, or None: found by building both."""
-    from lra_bench.attention.base import incompatibility
     from lra_bench.encodings import encodings
-    from lra_bench.model.classifier import build_attention, geometry_of
+    from lra_bench.mixers.base import incompatibility
+    from lra_bench.model.classifier import build_mixer, geometry_of
 
     geometry = geometry_of(sized_task(cell.task, cell.settings.length), cell.settings)
     try:
         return incompatibility(
-            build_attention(cell.attention, geometry, cell.settings),
+            build_mixer(cell.attention, geometry, cell.settings),
             encodings.create(cell.encoding, geometry),
         )
     except InputError as error:

@@ -18,8 +18,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from lra_bench.attention import attentions
 from lra_bench.encodings import encodings
+from lra_bench.mixers import mixers
 from lra_bench.registry import Registry, name_of
 from lra_bench.report.entries import Column, Entry, Setting
 from lra_bench.tasks import LRA_TASKS, task_of
@@ -176,7 +176,7 @@ def _counterparts(setting: Setting, entry: Entry) -> list[dict[str, str]]:
             continue
         wanted = _published_encoding(row, entry)
         stands_in = {own, wanted} <= _ABSOLUTE and wanted not in has
-        if _fits(entry.attention, row["attention"], attentions) and (
+        if _fits(entry.attention, row["attention"], mixers) and (
             stands_in or _fits(entry.encoding, wanted, encodings)
         ):
             found.append(row)
@@ -261,7 +261,7 @@ def _obstacles(
     encoding = _published_encoding(counterpart, entry)
     if name_of(encoding) != name_of(entry.encoding):
         found.append(f"published with {encoding} positions")
-    changed = _changed(entry.attention, counterpart["attention"], attentions)
+    changed = _changed(entry.attention, counterpart["attention"], mixers)
     changed |= _changed(entry.encoding, encoding, encodings)
     found += [f"here with {name}={value}" for name, value in changed.items()]
     return found

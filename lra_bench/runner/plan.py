@@ -47,8 +47,8 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     `device` is the one that precision `auto` is resolved for. It is resolved here, once, so that
     a cell is the same one on whatever device it then trains.
     """
-    from lra_bench.attention import attentions
     from lra_bench.encodings import encodings
+    from lra_bench.mixers import mixers
     from lra_bench.tasks import tasks
     from lra_bench.tasks.prepare import choose_source
     from lra_bench.training.device import resolved
@@ -58,7 +58,7 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     for plugin in study.plugins:
         load_plugin(plugin)
     task_specs = _unique([tasks.parse(text) for text in study.tasks])
-    attention_specs = _unique([attentions.parse(text) for text in study.attentions])
+    attention_specs = _unique([mixers.parse(text) for text in study.attentions])
     encoding_specs = _unique([encodings.parse(text) for text in study.encodings])
     planned = []
     for task in task_specs:
@@ -87,15 +87,15 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
 
 def why_invalid(task: Spec, attention: Spec, encoding: Spec, settings: Settings) -> str | None:
     """Why this pair can't be computed on this task, or None: found by building both."""
-    from lra_bench.attention.base import incompatibility
     from lra_bench.encodings import encodings
-    from lra_bench.model.classifier import build_attention, geometry_of
+    from lra_bench.mixers.base import incompatibility
+    from lra_bench.model.classifier import build_mixer, geometry_of
     from lra_bench.tasks import tasks
 
     geometry = geometry_of(tasks.create(task), settings)
     try:
         return incompatibility(
-            build_attention(attention, geometry, settings), encodings.create(encoding, geometry)
+            build_mixer(attention, geometry, settings), encodings.create(encoding, geometry)
         )
     except InputError as error:
         return str(error)

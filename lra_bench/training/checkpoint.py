@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from typing import Any
 import torch
 
 _DIGEST = hashlib.sha256().digest_size
+# What a block itself held before it had a mixer.
+_FORMER = re.compile(r"(?<=blocks\.)(\d+)\.(attention_norm|attention|query|key|value|out)(?=\.)")
+_PRESENT = {"attention_norm": "mixer_norm", "attention": "mixer"}
 
 
 class Checkpoint:
@@ -60,9 +64,16 @@ class Checkpoint:
                 complaints.append(f"checkpoint {path} is damaged; passed over")
                 continue
             state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+            for weights in state.keys() & {"model", "best_weights"}:
+                state[weights] = {_present(name): value for name, value in state[weights].items()}
             return dict(state), complaints
         return None, complaints
 
     def remove(self) -> None:
         """Delete both states: the cell's record is written."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _present(name: str) -> str:
+    """A weight's name in today's model; earlier versions wrote some otherwise."""
+    return _FORMER.sub(lambda m: f"{m[1]}.{_PRESENT.get(m[2], f'mixer.{m[2]}')}", name)

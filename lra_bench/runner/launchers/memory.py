@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lra_bench.attention import attentions
 from lra_bench.config import Cell
+from lra_bench.mixers import mixers
 from lra_bench.results.record import Record
 from lra_bench.tasks import tasks
 
@@ -72,7 +72,7 @@ def estimate(cell: Cell) -> int:
     parameters = settings.dim * (settings.layers * matrices + length + task.symbols)
     channels = 6 * settings.dim + 4 * settings.qkv + 2 * settings.mlp
     per_sequence = 4 * length * channels
-    if attentions.get(cell.attention.name).cost == "N^2":
+    if mixers.get(cell.attention.name).cost == "N^2":
         per_sequence += 4 * settings.heads * length**2
     activations = (KEPT * settings.layers * training + evaluation) * per_sequence
     return round(BYTES_A_PARAMETER * parameters + activations)

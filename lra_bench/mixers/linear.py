@@ -7,14 +7,12 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lra_bench.attention.feature_maps import (
-    elu_plus_one,
-    exponentials,
-    relu,
-    squared_relu,
-)
-from lra_bench.attention.kernel import FIXED_SCALE, KernelAttention
-from lra_bench.encodings.base import Geometry
+from lra_bench.encodings.base import Encoding, Geometry
+from lra_bench.fused.heads import joint_features
+from lra_bench.fused.library import serves
+from lra_bench.mixers._feature_maps import elu_plus_one, exponentials, relu, squared_relu
+from lra_bench.mixers._products import column, normalise, weigh
+from lra_bench.mixers.kernel import FIXED_SCALE, KernelAttention
 
 _POINTWISE = {"elu": elu_plus_one, "relu": relu, "relu2": squared_relu}
 
@@ -40,9 +38,8 @@ class Linear(KernelAttention):
         normaliser: Literal["sum", "rms"] = "sum",
     ) -> None:
         super().__init__(geometry, dropout, normaliser=normaliser)
-        self.features = features
+        self.features: Literal["elu", "relu", "relu2", "sikf"] = features
         if features != "sikf":
-            self.pointwise = features
             self.provides = self.provides | {FIXED_SCALE}
 
     def map(
@@ -58,3 +55,19 @@ class Linear(KernelAttention):
             return exponentials(q, k, mask, mixed=mixed)
         phi = _POINTWISE[self.features]
         return phi(q), phi(k)
+
+    def attend_whole(
+        self,
+        joint: Float[Tensor, "batch n width"],
+        mask: Bool[Tensor, "batch n"] | None,
+        encoding: Encoding,
+    ) -> Float[Tensor, "batch heads n d"] | None:
+        """Features straight from the projection, where nothing else is done to them."""
+        # A subclass may do something else to them.
+        if type(self) is not Linear or encoding.hooks() & {"transform", "bias"}:
+            return None
+        if self.features == "sikf" or self.normaliser == "rms" or not serves(joint):
+            return None
+        heads, d = self.geometry.heads, self.geometry.head_dim
+        parts = joint_features(joint, heads, self.features, column(mask, joint), d + 1)
+        return normalise(weigh(*parts), d)

@@ -9,12 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from lra_bench.attention.base import Attention
-from lra_bench.attention.products import SMALLEST, append_ones, column, masked, normalise, weigh
-from lra_bench.attention.toeplitz import least_sum, weigh_toeplitz
 from lra_bench.encodings.base import Encoding, Geometry
-from lra_bench.fused.heads import Kind, joint_features, joint_of
-from lra_bench.fused.library import serves
+from lra_bench.mixers._products import SMALLEST, append_ones, column, masked, normalise, weigh
+from lra_bench.mixers._toeplitz import least_sum, weigh_toeplitz
+from lra_bench.mixers.attention import Attention
 
 Normaliser = Literal["sum", "rms"]
 
@@ -27,9 +25,9 @@ class KernelAttention(Attention):
 
     Katharopoulos et al. 2020, equation 4. A query whose weights are all zero gets zero. Dropout
     is not applied: the weights are never written out, so there is nothing to drop. A Toeplitz bias
-    b multiplies w_ij by exp(b(i − j)), which costs O(N log N) (`toeplitz`).
+    b multiplies w_ij by exp(b(i − j)), which costs O(N log N) (`_toeplitz`).
 
-    A feature map that leaves a common factor free (see `feature_maps`) can't serve an encoding
+    A feature map that leaves a common factor free (see `_feature_maps`) can't serve an encoding
     whose transform of the features is not linear; one that does not provides `FIXED_SCALE`.
 
     Args:
@@ -40,11 +38,9 @@ class KernelAttention(Attention):
     """
 
     cost = "N"
-    hooks = frozenset({"transform", "bias"})
+    hooks = Attention.hooks | {"transform", "bias"}
     bias_kinds = frozenset({"toeplitz"})
     provides = frozenset({NONNEGATIVE})
-    # The feature map, where it is one of those that `fused` knows.
-    pointwise: Kind | None = None
 
     def __init__(
         self, geometry: Geometry, dropout: float = 0.0, *, normaliser: Normaliser = "sum"
@@ -83,8 +79,6 @@ class KernelAttention(Attention):
         codes: Any,
     ) -> Float[Tensor, "batch heads n d"]:
         """See `Attention.attend`."""
-        if (parts := self._joint_features(q, k, v, mask, encoding)) is not None:
-            return normalise(weigh(*parts), v.shape[-1])
         if encoding.stage == "inputs":
             q, k = encoding.transform(q, k, codes)
         turned = "transform" in encoding.hooks() and encoding.stage == "features"
@@ -109,17 +103,6 @@ class KernelAttention(Attention):
         if factors is not None:
             total = torch.maximum(total, least_sum(plain_q, masked(plain_k, real)))
         return normalise(weighed, d, total)
-
-    def _joint_features(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, encoding: Encoding
-    ) -> tuple[Tensor, ...] | None:
-        """Features of queries and keys, values with ones: where nothing else has to be done."""
-        if self.pointwise is None or self.normaliser == "rms" or not serves(v):
-            return None
-        if encoding.hooks() & {"transform", "bias"} or (joint := joint_of(q, k, v)) is None:
-            return None
-        _, heads, _, d = v.shape
-        return joint_features(joint, heads, self.pointwise, column(mask, v), d + 1)
 
 
 def _factors(encoding: Encoding, n: int, codes: Any) -> Float[Tensor, "heads offsets"] | None:

@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from lra_bench.attention.base import Attention
 from lra_bench.encodings.base import Encoding
 from lra_bench.fused.library import serves
 from lra_bench.fused.softmax import dropped_softmax_attention
+from lra_bench.mixers.attention import Attention
 
 
 class Softmax(Attention):
@@ -23,7 +23,7 @@ class Softmax(Attention):
     """
 
     cost = "N^2"
-    hooks = frozenset({"transform", "bias"})
+    hooks = Attention.hooks | {"transform", "bias"}
     bias_kinds = frozenset({"toeplitz", "dense"})
 
     def attend(

@@ -7,21 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from lra_bench.attention import attentions
 from lra_bench.check.compatibility import as_text, matrix
 from lra_bench.check.effort import Effort
 from lra_bench.check.suite import INVARIANTS, examine, parse_part
+from lra_bench.mixers import mixers
 from lra_bench.registry import load_plugin
 
-PAGE = Path(__file__).parents[1] / "docs" / "attention.md"
+PAGE = Path(__file__).parents[1] / "docs" / "mixers.md"
 
-SHOWN = ("softmax", "linear", "linear:features=sikf", "performer", "performer:features=relu")
+SHOWN = (
+    "softmax",
+    "linear",
+    "linear:features=sikf",
+    "performer",
+    "performer:features=relu",
+    "conv",
+)
 
 
 def test_the_attention_in_the_docs_passes_the_suite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attentions, "_classes", dict(attentions._classes))
+    monkeypatch.setattr(mixers, "_classes", dict(mixers._classes))
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     file = tmp_path / "square.py"
     file.write_text(code)
@@ -35,5 +42,5 @@ def test_the_attention_in_the_docs_passes_the_suite(
 
 
 def test_the_matrix_in_the_docs_is_the_present_one() -> None:
-    columns = [attentions.parse(name) for name in SHOWN]
-    assert as_text(matrix(attention_specs=columns)) in PAGE.read_text()
+    columns = [mixers.parse(name) for name in SHOWN]
+    assert as_text(matrix(mixer_specs=columns)) in PAGE.read_text()

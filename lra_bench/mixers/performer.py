@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from lra_bench.attention.feature_maps import exponentials
-from lra_bench.attention.kernel import FIXED_SCALE, KernelAttention
 from lra_bench.encodings.base import Geometry, Layout
 from lra_bench.encodings.noise import draw_seed
 from lra_bench.errors import InputError
+from lra_bench.mixers._feature_maps import exponentials
+from lra_bench.mixers.kernel import FIXED_SCALE, KernelAttention
 
 RELU_OFFSET = 1e-3
 
@@ -53,6 +53,8 @@ class Performer(KernelAttention):
         redraw: Literal["forward", "never"] = "forward",
         normaliser: Literal["sum", "rms"] = "sum",
     ) -> None:
+        # Before the projections are drawn, so that both stay what they have been for a seed.
+        fixed_seed = int(torch.randint(2**62, ()))
         super().__init__(geometry, dropout, normaliser=normaliser)
         if number < 1:
             raise InputError(f"performer: number={number}; at least 1 is needed")
@@ -60,8 +62,7 @@ class Performer(KernelAttention):
             self.provides = self.provides | {FIXED_SCALE}
         self.features, self.number = features, number
         self.orthogonal, self.redraw = orthogonal, redraw
-        self._fixed_seed = int(torch.randint(2**62, ()))
-        self._seed = self._fixed_seed
+        self._fixed_seed = self._seed = fixed_seed
         self._channels = geometry.head_dim
         self.projection: Tensor | None = None
 

@@ -1,4 +1,4 @@
-"""Attention mechanisms: how tokens mix. One module each; see `base.Attention`."""
+"""Mixers: how tokens exchange information. One module each; see `base.Mixer`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 from lra_bench.registry import Registry
 
 if TYPE_CHECKING:
-    from lra_bench.attention.base import Attention
+    from lra_bench.mixers.base import Mixer
 
-_HERE = "lra_bench.attention"
+_HERE = "lra_bench.mixers"
 
-attentions: Registry[Attention] = Registry(
-    "attention",
-    "lra_bench.attentions",
-    f"{_HERE}.base:Attention",
+mixers: Registry[Mixer] = Registry(
+    "mixer",
+    _HERE,
+    f"{_HERE}.base:Mixer",
     ("geometry", "dropout"),
     {
         "softmax": f"{_HERE}.softmax:Softmax",
         "linear": f"{_HERE}.linear:Linear",
         "performer": f"{_HERE}.performer:Performer",
+        "conv": f"{_HERE}.conv:Conv",
     },
 )

@@ -6,7 +6,6 @@ import itertools
 
 import pytest
 
-from lra_bench.attention import attentions
 from lra_bench.check import oracle, padding
 from lra_bench.check.compatibility import why_not
 from lra_bench.check.effort import effort_of
@@ -14,6 +13,7 @@ from lra_bench.check.pair import Pairing
 from lra_bench.check.suite import Part, variants
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
+from lra_bench.mixers import mixers
 from lra_bench.registry import Registry, Spec
 
 QUICK = effort_of(quick=True)
@@ -40,16 +40,16 @@ def lrpe() -> list[Spec]:
 def pairings() -> list[Pairing]:
     """Defaults with defaults, and the variants of each side with the other's defaults."""
     pairs = [
-        *itertools.product(lrpe(), defaults(attentions)),
-        *itertools.product(defaults(encodings), defaults(attentions)),
-        *itertools.product(varied("encoding", encodings), defaults(attentions)),
-        *itertools.product(defaults(encodings), varied("attention", attentions)),
+        *itertools.product(lrpe(), defaults(mixers)),
+        *itertools.product(defaults(encodings), defaults(mixers)),
+        *itertools.product(varied("encoding", encodings), defaults(mixers)),
+        *itertools.product(defaults(encodings), varied("mixer", mixers)),
     ]
     found = []
-    for encoding, attention in dict.fromkeys(pairs):
+    for encoding, mixer in dict.fromkeys(pairs):
         try:
-            if why_not(encoding, attention) is None:
-                found.append(Pairing(encoding, attention))
+            if why_not(encoding, mixer) is None:
+                found.append(Pairing(encoding, mixer))
         except InputError:  # a combination of parameters that the encoding refuses
             continue
     return found
@@ -62,13 +62,13 @@ def test_nearly_all_pairs_are_compatible() -> None:
     assert len(PAIRINGS) > 200
 
 
-@pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda p: f"{p.attention}-{p.encoding}")
+@pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda p: f"{p.mixer}-{p.encoding}")
 def test_equals_the_definition_with_and_without_padding(pairing: Pairing) -> None:
     outcome = oracle.measure(pairing, QUICK)
     assert outcome.status == "ok", outcome.detail
 
 
-@pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda p: f"{p.attention}-{p.encoding}")
+@pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda p: f"{p.mixer}-{p.encoding}")
 def test_padding_changes_nothing(pairing: Pairing) -> None:
     outcome = padding.measure(pairing, QUICK)
     assert outcome.status == "ok", outcome.detail

@@ -1,0 +1,72 @@
+"""Mixers behind the one call: what an attention owns, and mixers without queries and keys."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from lra_bench.check.pair import SMALL, Pairing
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Encoding, Geometry
+from lra_bench.errors import InputError
+from lra_bench.mixers import mixers
+from lra_bench.mixers.conv import Conv
+from lra_bench.mixers.linear import Linear
+from lra_bench.registry import Spec
+
+NONE = Encoding(SMALL)
+
+
+class Halved(Linear):
+    """Linear attention whose queries and keys count half."""
+
+    def map(self, q, k, mask, *, mixed):  # type: ignore[no-untyped-def]
+        return super().map(q / 2, k / 2, mask, mixed=mixed)
+
+
+class Alone(Linear):
+    """Every token its own value."""
+
+    def attend(self, q, k, v, mask, encoding, codes):  # type: ignore[no-untyped-def]
+        return v
+
+
+def mixed(mixer: Linear) -> Tensor:
+    torch.manual_seed(0)
+    for weights in mixer.parameters():
+        torch.nn.init.normal_(weights)
+    return mixer.mix(torch.randn(2, 9, SMALL.dim), None, NONE, None)
+
+
+def test_a_subclass_is_asked_even_where_its_base_has_a_kernel() -> None:
+    plain, halved, alone = (mixed(made(SMALL)) for made in (Linear, Halved, Alone))
+    assert (plain - halved).abs().max() > 0.1
+    assert (plain - alone).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("width", [1, 3, 7])
+def test_conv_sees_its_neighbours_on_both_sides_and_no_others(width: int) -> None:
+    pair = Pairing(Spec("none"), mixers.parse(f"conv:width={width}")).build()
+    x = pair.tokens(1, 20).requires_grad_()
+    (slope,) = torch.autograd.grad(pair(x)[0, 9].sum(), x)
+    seen = slope[0].abs().sum(-1).nonzero().flatten().tolist()
+    assert seen == list(range(9 - width // 2, 10 + width // 2))
+
+
+@pytest.mark.parametrize("width", ["0", "4", "-3"])
+def test_conv_refuses_a_width_without_a_middle(width: str) -> None:
+    with pytest.raises(InputError, match=f"width={width}; an odd number is needed"):
+        mixers.create(mixers.parse(f"conv:width={width}"), SMALL)
+
+
+def test_a_layer_knows_its_place() -> None:
+    from lra_bench.config import Settings
+    from lra_bench.model.classifier import build
+    from lra_bench.tasks import tasks
+
+    settings = Settings(length=16, layers=3, dim=8, qkv=8, mlp=8)
+    model = build(tasks.create(Spec("text")), settings, Spec("conv"), encodings.parse("none"))
+    geometries: list[Geometry] = [block.mixer.geometry for block in model.encoder.blocks]
+    assert [(one.layer, one.layers) for one in geometries] == [(0, 3), (1, 3), (2, 3)]
+    assert all(isinstance(block.mixer, Conv) for block in model.encoder.blocks)
