@@ -15,7 +15,7 @@ from lra_bench.data.examples import Examples
 from lra_bench.data.store import Manifest, read_splits, write
 from lra_bench.data.warnings import missing_classes
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.entries import read_study
+from lra_bench.report.grouping import read_study
 from lra_bench.report.markdown import markdown_report
 from lra_bench.report.page import render_page
 from lra_bench.report.terminal import terminal_report

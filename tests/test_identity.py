@@ -14,8 +14,8 @@ from lra_bench.cli import main
 from lra_bench.config import Cell, Settings, Study, defaults, hash_of, settings_for
 from lra_bench.errors import InputError
 from lra_bench.registry import Spec
-from lra_bench.report.efficiency import profiles
-from lra_bench.report.entries import machine_of, read_study
+from lra_bench.report.cost_by_length import profiles
+from lra_bench.report.grouping import machine_of, read_study
 from lra_bench.results import load
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record

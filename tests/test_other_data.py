@@ -10,7 +10,7 @@ from lra_bench.cli import main
 from lra_bench.config import Cell
 from lra_bench.data.store import Manifest
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.entries import read_study
+from lra_bench.report.grouping import read_study
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import job as job_module

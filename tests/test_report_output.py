@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,10 +13,10 @@ import pytest
 from lra_bench.cli import main
 from lra_bench.report.analysis import Analysis
 from lra_bench.report.charts import all_quality_speed_charts
-from lra_bench.report.entries import build_study, read_study
-from lra_bench.report.follow import follow
-from lra_bench.report.payload import pack_records, packed
-from lra_bench.report.standing import Plane, Point
+from lra_bench.report.grouping import build_study, read_study
+from lra_bench.report.live import follow
+from lra_bench.report.packed_records import pack_records, packed
+from lra_bench.report.ranking import Plane, Point
 from lra_bench.report.statistics import Interval
 from lra_bench.report.terminal import terminal_report, text_plot
 from lra_bench.report.write import write_report
@@ -146,26 +147,22 @@ def unpacked(data: str) -> object:
     return json.loads(gzip.decompress(base64.b64decode(data)))
 
 
-def test_payload_keeps_the_end_of_logs_and_numbers_that_are_not_finite() -> None:
+def test_packed_records_keep_the_end_of_logs_and_numbers_that_are_not_finite() -> None:
     record = make_record(log="a\x00b\n" + "x" * 5000 + "the end")
     wide = record.throughput.model_copy(update={"spread": float("nan")})  # type: ignore[union-attr]
-    payload = pack_records([record.model_copy(update={"throughput": wide})])
-    (row,) = unpacked(payload.data)  # type: ignore[misc]
+    packed_records = pack_records([record.model_copy(update={"throughput": wide})])
+    (row,) = unpacked(packed_records.data)  # type: ignore[misc]
     assert row["log"].endswith("the end")
-    assert len(row["log"]) == payload.log_characters
+    assert len(row["log"]) == packed_records.log_characters
     assert row["throughput"]["spread"] is None
     assert unpacked(packed('{"a": 1}')) == {"a": 1}
 
 
-def test_payload_cuts_logs_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    import random
-
-    from lra_bench.report import payload
-
-    monkeypatch.setattr(payload, "_BUDGET", 40_000)
+def test_packed_records_have_their_logs_cut_to_fit() -> None:
     noise = random.Random(0)
     logs = ["".join(noise.choices("abcdefghijklmnop", k=4000)) for _ in range(20)]
-    found = pack_records([make_record(seed=s, log=log) for s, log in enumerate(logs)])
+    records = [make_record(seed=seed, log=log) for seed, log in enumerate(logs)]
+    found = pack_records(records, budget=40_000)
     assert len(found.data) <= 40_000
     assert 0 < found.log_characters < 4000
 

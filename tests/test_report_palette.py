@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.entries import build_study
 from lra_bench.report.figures import draw_costs
+from lra_bench.report.grouping import build_study
 from lra_bench.report.palette import COLOURS, SHAPES, encoding_styles
 from tests.records import make_profile
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lra_bench.report import latex, markdown, published, text
+from lra_bench.report import latex, markdown, published, readable
 from lra_bench.report.analysis import Analysis, Part
-from lra_bench.report.entries import build_study, read_study
-from lra_bench.report.labels import Box, place_labels
+from lra_bench.report.grouping import build_study, read_study
+from lra_bench.report.label_placement import Box, place_labels
 from lra_bench.report.palette import encoding_styles
 from lra_bench.report.published import published_averages, published_results, side_by_side
 from lra_bench.report.summary import summarise
@@ -85,13 +85,13 @@ def test_a_run_without_speed_has_its_accuracy_and_is_named() -> None:
     )
     part = part_of(measured, unmeasured)
     assert cells(part.accuracy_tables[0], "rope")[1].value is not None
-    row = next(row for row in part.standing_table.rows if row[1].text == "rope")
+    row = next(row for row in part.ranking_table.rows if row[1].text == "rope")
     assert [cell.text for cell in row[-2:]] == ["—", "—"]
     assert (
         "Speed could not be measured (records say why): rope · linear on Text."
-        in part.standing_table.notes
+        in part.ranking_table.notes
     )
-    assert not [note for note in part_of(measured).standing_table.notes if "could not" in note]
+    assert not [note for note in part_of(measured).ranking_table.notes if "could not" in note]
 
 
 def test_summary_does_not_rank_what_does_not_differ() -> None:
@@ -415,8 +415,8 @@ def test_a_lone_point_is_labelled() -> None:
 
 @given(st.text(max_size=300), st.integers(5, 60))
 def test_shortened_text_fits_and_slugs_are_safe(name: str, width: int) -> None:
-    assert len(text.shorten(name, width)) <= width
-    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*|", text.slug(name))
+    assert len(readable.shorten(name, width)) <= width
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*|", readable.slug(name))
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1.05, 1e6))
@@ -428,12 +428,12 @@ def test_log_axes_have_a_few_round_ticks(low: float, factor: float) -> None:
 
 
 def test_slugs_tell_names_apart() -> None:
-    assert text.slug("a/b") != text.slug("a:b")
+    assert readable.slug("a/b") != readable.slug("a:b")
 
 
 @given(st.text(max_size=200))
 def test_one_line_has_no_control_characters(name: str) -> None:
-    assert text.one_line(name).isprintable()
+    assert readable.one_line(name).isprintable()
 
 
 def test_whole_tables_are_the_same_for_the_same_records(tmp_path: Path) -> None:

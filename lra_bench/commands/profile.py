@@ -118,7 +118,7 @@ def _print_traces(traces: dict[Path, str | None]) -> int:
 
 def _print_tables(planned: list[Measurement], store: ResultsStore) -> None:
     """Speed, memory and scaling of what was asked for, whenever it was measured."""
-    from lra_bench.report.efficiency import profiles
+    from lra_bench.report.cost_by_length import profiles
     from lra_bench.report.tables.cost import cost_tables
     from lra_bench.report.terminal import plain_table
 

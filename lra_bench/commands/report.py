@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _follow(arguments)
     if arguments.terminal:
         from lra_bench.report.analysis import Analysis
-        from lra_bench.report.entries import read_study
+        from lra_bench.report.grouping import read_study
         from lra_bench.report.terminal import terminal_report
 
         print(terminal_report(Analysis(read_study(arguments.store[0]))))
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _follow(arguments: argparse.Namespace) -> int:
-    from lra_bench.report.follow import follow
+    from lra_bench.report.live import follow
     from lra_bench.report.write import write_report
 
     if not arguments.every > 0:
@@ -95,9 +95,9 @@ def _follow(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from lra_bench.report.compare import change_table, compare_studies
+    from lra_bench.report.changes import change_table, compare_studies
     from lra_bench.report.markdown import markdown_table
-    from lra_bench.report.revision import open_study
+    from lra_bench.report.store_at_commit import open_study
     from lra_bench.report.terminal import plain_table
 
     before, after = (open_study(name) for name in arguments.store)

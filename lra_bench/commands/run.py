@@ -97,16 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
     if not launcher.leads:
         launcher.follow(store)
         return 0
-    with _watched(store.root) if arguments.watch else nullcontext():
+    with _following(store.root) if arguments.watch else nullcontext():
         outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
     return _sum_up(planned, store, bool(outcome))
 
 
-def _watched(root: Path) -> AbstractContextManager[None]:
+def _following(root: Path) -> AbstractContextManager[None]:
     # The report's libraries take a second to import, which only those who watch should wait for.
-    from lra_bench.report.watch import watched
+    from lra_bench.report.live import following
 
-    return watched(root)
+    return following(root)
 
 
 def _sum_up(planned: list[Any], store: Any, some_ran: bool) -> int:

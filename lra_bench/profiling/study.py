@@ -18,7 +18,7 @@ from lra_bench.config import Cell
 from lra_bench.profiling.plan import Measurement, ProfileStudy
 from lra_bench.profiling.process import Request, record_of
 from lra_bench.profiling.trace import trace_directory
-from lra_bench.report import text
+from lra_bench.report import readable
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.preparation import prepare_set
@@ -169,9 +169,9 @@ def summary(record: Record) -> str:
     if record.throughput is None:
         return f"{record.status.replace('_', ' ')}: {record.reason}"
     rates = record.throughput
-    memory = "" if record.memory is None else f", {text.memory(record.memory.peak_bytes)}"
+    training = readable.rate(rates.train_examples_per_second)
+    inference = readable.rate(rates.inference_examples_per_second)
+    memory = "" if record.memory is None else f", {readable.memory(record.memory.peak_bytes)}"
     return (
-        f"training {text.rate(rates.train_examples_per_second)} examples/s "
-        f"(± {rates.spread / 2:.0%}), inference {text.rate(rates.inference_examples_per_second)}"
-        f"{memory}"
+        f"training {training} examples/s (± {rates.spread / 2:.0%}), inference {inference}{memory}"
     )

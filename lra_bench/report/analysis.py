@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
-from lra_bench.report.comparison import Pair, encoding_pairs
-from lra_bench.report.curves import Curve, learning_curves
-from lra_bench.report.efficiency import Profile, profiles
-from lra_bench.report.entries import Column, Setting, Study
+from lra_bench.report.cost_by_length import Profile, profiles
+from lra_bench.report.encoding_pairs import Pair, encoding_pairs
+from lra_bench.report.grouping import Column, Setting, Study
+from lra_bench.report.learning_curves import Curve, learning_curves
 from lra_bench.report.published import SideBySide, side_by_side
-from lra_bench.report.standing import Plane, Standing, overall_plane, standings, task_plane
-from lra_bench.report.tables.accuracy import accuracy_table, standing_table
-from lra_bench.report.tables.comparison import pair_table
+from lra_bench.report.ranking import Plane, RankedMethod, overall_plane, rank_methods, task_plane
+from lra_bench.report.tables.accuracy import accuracy_table, ranking_table
 from lra_bench.report.tables.cost import cost_tables
-from lra_bench.report.tables.published import leaderboard_table, side_by_side_table
-from lra_bench.report.tables.study import (
+from lra_bench.report.tables.encoding_pairs import pair_table
+from lra_bench.report.tables.provenance import (
     compatibility_table,
     data_table,
     environment_table,
     failure_table,
 )
+from lra_bench.report.tables.published import leaderboard_table, side_by_side_table
 from lra_bench.report.tables.table import Table
 
 
@@ -31,9 +31,9 @@ class Part:
         self.setting = setting
 
     @cached_property
-    def standings(self) -> list[Standing]:
+    def ranking(self) -> list[RankedMethod]:
         """All methods, best average first."""
-        return standings(self.setting)
+        return rank_methods(self.setting)
 
     @cached_property
     def overall(self) -> Plane:
@@ -72,13 +72,13 @@ class Part:
     def accuracy_tables(self) -> list[Table]:
         """Encodings × tasks, one for each attention."""
         return _filled(
-            accuracy_table(self.setting, name, self.standings) for name in self.setting.attentions
+            accuracy_table(self.setting, name, self.ranking) for name in self.setting.attentions
         )
 
     @cached_property
-    def standing_table(self) -> Table:
+    def ranking_table(self) -> Table:
         """All methods."""
-        return standing_table(self.setting, self.standings, self.overall.points)
+        return ranking_table(self.setting, self.ranking, self.overall.points)
 
     @cached_property
     def pair_tables(self) -> list[Table]:
@@ -111,7 +111,7 @@ class Part:
         return _filled(
             [
                 *self.accuracy_tables,
-                self.standing_table,
+                self.ranking_table,
                 *self.pair_tables,
                 self.published_table,
                 self.compatibility_table,

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lra_bench.report import text
+from lra_bench.report import readable
 from lra_bench.report.analysis import Part
-from lra_bench.report.curves import Curve
-from lra_bench.report.efficiency import CostCurve, Profile
-from lra_bench.report.entries import Column, Names, Setting
-from lra_bench.report.labels import Box, front_boxes, place_labels
+from lra_bench.report.cost_by_length import CostCurve, Profile
+from lra_bench.report.grouping import Column, Names, Setting
+from lra_bench.report.label_placement import Box, front_boxes, place_labels
+from lra_bench.report.learning_curves import Curve
 from lra_bench.report.palette import Style, dash, encoding_styles, filled
-from lra_bench.report.standing import Plane, Point
+from lra_bench.report.ranking import Plane, Point
 from lra_bench.report.ticks import log_domain, log_ticks
 
 Spec = dict[str, Any]
@@ -196,10 +196,10 @@ def quality_speed_chart(setting: Setting, slug: str, plane: Plane, height: int) 
     quickest = max(points, key=lambda p: p.speed)
     return Chart(
         slug,
-        text.one_line(plane.title),
+        readable.one_line(plane.title),
         f"Quality against training speed of {len(points)} methods, {plane.title}. Best: "
-        f"{text.one_line(best.name)}, {plane.shown(best.quality)}. Fastest: "
-        f"{text.one_line(quickest.name)}, {text.rate(quickest.speed)} examples/s.",
+        f"{readable.one_line(best.name)}, {plane.shown(best.quality)}. Fastest: "
+        f"{readable.one_line(quickest.name)}, {readable.rate(quickest.speed)} examples/s.",
         spec,
         _with_placed_labels(spec, values, height),
     )
@@ -267,16 +267,16 @@ def _with_placed_labels(spec: Spec, values: Sequence[Spec], height: int) -> Spec
 def _point(point: Point, plane: Plane, setting: Setting, style: Style, largest: float) -> Spec:
     share = (point.memory or 0.0) / largest if largest else 0.0
     tip = [
-        ["", text.one_line(point.name)],
+        ["", readable.one_line(point.name)],
         [
             "over tasks" if plane.ranks else "accuracy",
             f"{plane.shown(point.quality)}, 95 % {plane.shown_interval(point)}",
         ],
-        ["training", f"{text.rate(point.speed)} examples/s"],
-        ["its spread", "–".join(text.rate(speed) for speed in point.speed_range)],
+        ["training", f"{readable.rate(point.speed)} examples/s"],
+        ["its spread", "–".join(readable.rate(speed) for speed in point.speed_range)],
     ]
     if point.memory is not None:
-        tip.append(["peak memory", text.memory(point.memory)])
+        tip.append(["peak memory", readable.memory(point.memory)])
     tip.append(["on the front in", f"{point.front_share} of redraws"])
     return {
         "a": point.attention,
@@ -344,7 +344,7 @@ def _curve(number: int, curve: Curve, style: Style, setting: Setting) -> Spec:
         "k": number,
         "a": curve.attention,
         "e": curve.encoding,
-        "name": text.one_line(f"{curve.encoding} · {curve.attention}"),
+        "name": readable.one_line(f"{curve.encoding} · {curve.attention}"),
         "runs": curve.runs,
         "dash": list(dash(curve.attention, setting.names.attentions)),
         **_style(style, filled(curve.attention, setting.names.attentions)),
@@ -416,8 +416,8 @@ def _costs(curve: CostCurve, quantity: str, style: Style, attentions: Sequence[s
     law = curve.exponent(quantity)
     rows = []
     for length, value in curve.series(quantity):
-        shown = f"{1000 * value:.3g} ms" if quantity == "seconds" else text.memory(value)
-        tip = [["", text.one_line(curve.name)], ["length", f"{length:,}"], ["cost", shown]]
+        shown = f"{1000 * value:.3g} ms" if quantity == "seconds" else readable.memory(value)
+        tip = [["", readable.one_line(curve.name)], ["length", f"{length:,}"], ["cost", shown]]
         if law is not None:
             tip.append(["fitted exponent", f"{law.exponent:.2f}"])
         rows.append(

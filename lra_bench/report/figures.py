@@ -9,15 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lra_bench.report import text
+from lra_bench.report import readable
 from lra_bench.report.analysis import Part
 from lra_bench.report.canvas import default_looks, new_figure
-from lra_bench.report.curves import Curve
-from lra_bench.report.efficiency import CostCurve, Profile
-from lra_bench.report.entries import Names, Setting
-from lra_bench.report.labels import Box, front_boxes, place_labels
+from lra_bench.report.cost_by_length import CostCurve, Profile
+from lra_bench.report.grouping import Names, Setting
+from lra_bench.report.label_placement import Box, front_boxes, place_labels
+from lra_bench.report.learning_curves import Curve
 from lra_bench.report.palette import dash, encoding_styles, filled
-from lra_bench.report.standing import Plane, Point
+from lra_bench.report.ranking import Plane, Point
 from lra_bench.report.ticks import log_domain, log_ticks
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def draw_quality_speed(part: Part, directory: Path) -> list[Path]:
         largest = max((p.memory or 0.0) for plane in shown for p in plane.points)
         for ax, plane in zip(axes, shown, strict=True):
             _quality_speed_panel(ax, setting, plane, largest)
-            title = text.shorten(text.one_line(plane.title), 60)
+            title = readable.shorten(readable.one_line(plane.title), 60)
             ax.set_title(title, fontsize=8 * min(1.0, _TITLE_LENGTH / len(title)))
             chance = plane.guessing
             if chance is not None and ax.get_ylim()[0] < 100 * chance:
@@ -251,12 +251,13 @@ def draw_learning_curves(part: Part, attention: str, directory: Path) -> list[Pa
             for curve in curves:
                 style = styles[curve.encoding]
                 _draw_curve(ax, curve, style.colour, style.shape.matplotlib)
-            ax.set_title(text.shorten(text.one_line(column.title), 40))
+            ax.set_title(readable.shorten(readable.one_line(column.title), 40))
             ax.set_xlabel("step")
             ax.set_ylabel("validation accuracy, %")
         _legend(figure, axes[0])
         _sign_synthetic(figure, setting)
-        return _save(figure, directory, f"learning-curves-{setting.slug}-{text.slug(attention)}")
+        name = f"learning-curves-{setting.slug}-{readable.slug(attention)}"
+        return _save(figure, directory, name)
 
 
 def _draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
@@ -269,7 +270,7 @@ def _draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
         markersize=3,
         markevery=max(1, len(mean) // 5),
         linewidth=1,
-        label=text.shorten(text.one_line(curve.encoding), 30),
+        label=readable.shorten(readable.one_line(curve.encoding), 30),
     )
     if curve.runs > 1:
         ax.fill_between(
@@ -339,7 +340,7 @@ def _length(tokens: int) -> str:
 def _with_exponents(curve: CostCurve, quantities: Sequence[str]) -> str:
     laws = [curve.exponent(quantity) for quantity in quantities]
     exponents = ", ".join("–" if law is None else f"{law.exponent:.2f}" for law in laws)
-    return f"{text.shorten(text.one_line(curve.name), 26)} ({exponents})"
+    return f"{readable.shorten(readable.one_line(curve.name), 26)} ({exponents})"
 
 
 def _legend(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lra_bench.report.analysis import Analysis
+from lra_bench.report.readable import one_line
 from lra_bench.report.summary import summarise
 from lra_bench.report.tables.table import Cell, Table
-from lra_bench.report.text import one_line
 
 # Everything that Markdown or the HTML inside it could take for a mark.
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from lra_bench import __version__
-from lra_bench.report import text
+from lra_bench.report import readable
 from lra_bench.report.analysis import Analysis, Part
 from lra_bench.report.charts import (
     Chart,
@@ -17,9 +17,9 @@ from lra_bench.report.charts import (
     all_quality_speed_charts,
     cost_chart,
 )
-from lra_bench.report.entries import Names
+from lra_bench.report.grouping import Names
+from lra_bench.report.packed_records import pack_records, packed
 from lra_bench.report.palette import encoding_styles, filled
-from lra_bench.report.payload import pack_records, packed
 from lra_bench.report.summary import Finding, summarise
 from lra_bench.report.tables.table import Table
 from lra_bench.report.vega import still_svg, vega_script
@@ -95,7 +95,7 @@ class PagePart:
             Tile(str(seeds), "seeds" if seeds != 1 else "seed"),
         ]
         if seconds:
-            found.append(Tile(text.duration(seconds), "of computing"))
+            found.append(Tile(readable.duration(seconds), "of computing"))
         return found
 
 
@@ -132,7 +132,7 @@ def render_page(analysis: Analysis, refresh: float | None = None) -> str:
     charts = [chart for part in parts for chart in (*part.planes, *part.curves)]
     charts += [chart for section in costs for chart in section.charts]
     records = [*analysis.study.records, *analysis.study.profiles]
-    payload = pack_records(records)
+    packed_records = pack_records(records)
     return environment.get_template("page.html").render(
         analysis=analysis,
         parts=parts,
@@ -141,13 +141,13 @@ def render_page(analysis: Analysis, refresh: float | None = None) -> str:
         newest=max((record.created for record in records), default=""),
         version=__version__,
         refresh=refresh,
-        payload=payload,
+        packed_records=packed_records,
         still=lambda chart: Markup(still_svg(chart)),
         specs=packed(json.dumps({chart.slug: chart.spec for chart in charts})),
         style=Markup(_template("page.css")),
         script=Markup(_template("page.js")),
         vega=Markup(vega_script().replace("</script", "<\\/script")),
-        text=text,
+        readable=readable,
     )
 
 

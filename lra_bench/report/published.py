@@ -21,7 +21,7 @@ from typing import Any
 from lra_bench.encodings import encodings
 from lra_bench.mixers import mixers
 from lra_bench.registry import Registry, name_of
-from lra_bench.report.entries import Column, Entry, Setting
+from lra_bench.report.grouping import Column, Entry, Setting
 from lra_bench.tasks import LRA_TASKS, task_of
 
 # Model size and schedule must be the paper's for its numbers to be comparable, and parameters

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from lra_bench.report import text
+from lra_bench.report import readable
 from lra_bench.report.analysis import Part
-from lra_bench.report.comparison import Pair, level_with_best
-from lra_bench.report.entries import Entry, Setting
-from lra_bench.report.standing import (
-    Standing,
+from lra_bench.report.encoding_pairs import Pair, level_with_best
+from lra_bench.report.grouping import Entry, Setting
+from lra_bench.report.ranking import (
+    RankedMethod,
     no_average,
     not_lra_average,
 )
@@ -48,14 +48,15 @@ def summarise(part: Part) -> list[Finding]:
 
 def _run(setting: Setting) -> str:
     counts = [
-        text.plural(len(setting.columns), "task"),
-        text.plural(len(setting.encodings), "encoding"),
-        text.plural(len(setting.attentions), "attention"),
+        readable.plural(len(setting.columns), "task"),
+        readable.plural(len(setting.encodings), "encoding"),
+        readable.plural(len(setting.attentions), "attention"),
     ]
     seeds = {run.identity.seed for run in setting.runs}
     sentences = [
-        f"{text.plural(len(setting.runs), 'finished run')}: {text.listed(counts)}, "
-        f"{text.plural(len(seeds), 'seed')}, under protocol {text.one_line(setting.protocol)}"
+        f"{readable.plural(len(setting.runs), 'finished run')}: {readable.listed(counts)}, "
+        f"{readable.plural(len(seeds), 'seed')}, under protocol "
+        + readable.one_line(setting.protocol)
         + (f", timed on {_machines(setting)}." if setting.machines else ".")
     ]
     entries = list(setting.entries.values())
@@ -68,7 +69,7 @@ def _run(setting: Setting) -> str:
     if missing:
         holes.append(f"{missing} planned but not run")
     if holes:
-        sentences.append(f"Without a result: {text.listed(holes)}.")
+        sentences.append(f"Without a result: {readable.listed(holes)}.")
     return " ".join(sentences)
 
 
@@ -76,10 +77,10 @@ def _machines(setting: Setting) -> str:
     """The machine, or each with its tasks where they differ."""
     tasks: dict[str, list[str]] = {}
     for column, machine in setting.machines.items():
-        tasks.setdefault(text.one_line(machine), []).append(column.title)
+        tasks.setdefault(readable.one_line(machine), []).append(column.title)
     if len(tasks) == 1:
         return next(iter(tasks))
-    return "; ".join(f"{machine} ({text.listed(titles)})" for machine, titles in tasks.items())
+    return "; ".join(f"{machine} ({readable.listed(titles)})" for machine, titles in tasks.items())
 
 
 def _data(setting: Setting) -> str:
@@ -91,16 +92,16 @@ def _data(setting: Setting) -> str:
     told = []
     if stand_ins := [column.title for column in setting.columns if column.synthetic]:
         told.append(
-            f"The data of {text.listed(stand_ins)} are SYNTHETIC stand-ins, which say nothing of "
-            "the benchmark."
+            f"The data of {readable.listed(stand_ins)} are SYNTHETIC stand-ins, which say nothing "
+            "of the benchmark."
         )
     real = [column for column in setting.columns if column.dataset and not column.synthetic]
     substitutes = [f"{c.title} on {c.data_name}" for c in real if not c.is_lra_data]
-    whose = f"of {text.listed([c.title for c in real])} " if setting.mixed else ""
+    whose = f"of {readable.listed([c.title for c in real])} " if setting.mixed else ""
     if substitutes:
         told.append(
             f"All data {whose}are real, but not all are the benchmark's own: "
-            f"{text.listed(substitutes)}."
+            f"{readable.listed(substitutes)}."
         )
     elif real:
         told.append(f"All data {whose}are real and the benchmark's own.")
@@ -109,7 +110,7 @@ def _data(setting: Setting) -> str:
 
 def _data_warnings(setting: Setting) -> str:
     warned = [column.title for column in setting.columns if setting.data_warnings(column)]
-    return f"Of {text.listed(warned)}: see beneath the table of data." if warned else ""
+    return f"Of {readable.listed(warned)}: see beneath the table of data." if warned else ""
 
 
 def _above_chance(setting: Setting) -> str:
@@ -119,17 +120,16 @@ def _above_chance(setting: Setting) -> str:
         if chance is None or best is None or best.sample is None:
             continue
         interval = best.sample.test_interval
-        said = (
-            f"{column.title} ({text.percent(best.sample.mean)} % with {best.name}, 95 % interval "
-        )
-        said += f"{text.percent(interval.low)}–{text.percent(interval.high)}, guessing "
-        said += f"{text.percent(chance, 0)} %)"
+        said = f"{column.title} ({readable.percent(best.sample.mean)} % with {best.name}, "
+        said += "95 % interval "
+        said += f"{readable.percent(interval.low)}–{readable.percent(interval.high)}, guessing "
+        said += f"{readable.percent(chance, 0)} %)"
         (above if interval.low > chance else not_above).append(said)
     sentences = []
     if above:
-        sentences.append(f"The best method is above guessing on {text.listed(above)}.")
+        sentences.append(f"The best method is above guessing on {readable.listed(above)}.")
     if not_above:
-        sentences.append(f"No method is clearly above guessing on {text.listed(not_above)}.")
+        sentences.append(f"No method is clearly above guessing on {readable.listed(not_above)}.")
     if sentences:
         sentences.append("Guessing means always giving the most frequent answer.")
     return " ".join(sentences)
@@ -148,12 +148,13 @@ def _encodings(part: Part, attention: str) -> str:
     if not pairs:
         return ""
     sentences = []
-    ranked = [s for s in part.standings if s.attention == attention and s.rank is not None]
+    ranked = [s for s in part.ranking if s.attention == attention and s.rank is not None]
     if len(ranked) > 1:
         first, second = ranked[0], ranked[1]
         highest = "best mean rank" if first.average is None else "highest mean"
         sentences.append(
-            f"{_standing(first)} has the {highest} over the tasks, {_standing(second)} follows."
+            f"{_with_average(first)} has the {highest} over the tasks, "
+            f"{_with_average(second)} follows."
         )
     sentences += [_task_by_task(part.setting, attention), _over_tasks(pairs)]
     return " ".join(sentences)
@@ -162,23 +163,23 @@ def _encodings(part: Part, attention: str) -> str:
 def _over_tasks(pairs: list[Pair]) -> str:
     """Which pairs differ over all their tasks, after correction."""
     apart = sorted((pair for pair in pairs if pair.separates), key=lambda pair: pair.adjusted)
-    count = text.plural(len(pairs), "pair")
+    count = readable.plural(len(pairs), "pair")
     if not apart:
-        smallest = text.p_value(min(pair.adjusted for pair in pairs))
+        smallest = readable.p_value(min(pair.adjusted for pair in pairs))
         return (
             f"Over all tasks together, none of {count} of encodings differs beyond chance "
             f"(smallest corrected {smallest}): these runs do not rank them."
         )
     told = [
         f"{pair.first} beats {pair.second} (P = {pair.improvement.probability:.2f}, "
-        f"{text.p_value(pair.adjusted)})"
+        f"{readable.p_value(pair.adjusted)})"
         for pair in apart[:4]
     ]
     more = f", and {len(apart) - 4} more below" if len(apart) > 4 else ""
     rest = " The others can't be told apart." if len(apart) < len(pairs) else ""
     return (
         f"Over all tasks together, {len(apart)} of {count} of encodings differ beyond chance, "
-        f"after correction: {text.listed(told)}{more}.{rest}"
+        f"after correction: {readable.listed(told)}{more}.{rest}"
     )
 
 
@@ -192,7 +193,7 @@ def _task_by_task(setting: Setting, attention: str) -> str:
         best = _best(entries)
         if behind and best is not None:
             who = (
-                text.listed(behind)
+                readable.listed(behind)
                 if len(behind) <= _NAMED
                 else f"{len(behind)} of {len(entries)} encodings"
             )
@@ -202,13 +203,13 @@ def _task_by_task(setting: Setting, attention: str) -> str:
     return f"Task by task, beyond chance: {'; '.join(found)}."
 
 
-def _standing(standing: Standing) -> str:
-    if standing.average is None or standing.average_interval is None:
-        return f"{standing.encoding} ({standing.rank:.1f})"
-    low, high = standing.average_interval.low, standing.average_interval.high
+def _with_average(method: RankedMethod) -> str:
+    if method.average is None or method.average_interval is None:
+        return f"{method.encoding} ({method.rank:.1f})"
+    low, high = method.average_interval.low, method.average_interval.high
     return (
-        f"{standing.encoding} ({text.percent(standing.average)} %, 95 % interval "
-        f"{text.percent(low)}–{text.percent(high)})"
+        f"{method.encoding} ({readable.percent(method.average)} %, 95 % interval "
+        f"{readable.percent(low)}–{readable.percent(high)})"
     )
 
 
@@ -220,12 +221,12 @@ def _quality_speed(part: Part) -> str:
     where = f"On the {title[0].lower()}{title[1:]}" if title != "LRA average" else f"On the {title}"
     front = sorted((p for p in points if p.on_front), key=lambda p: -p.speed)
     told = [f"{p.name} ({p.front_share})" for p in front]
-    words = f"{where}, the Pareto front of speed and accuracy holds {text.listed(told)}"
+    words = f"{where}, the Pareto front of speed and accuracy holds {readable.listed(told)}"
     words += "; in brackets, how often a method is on it when all numbers are redrawn within "
     words += "their uncertainty."
     near = [p for p in points if p.near_front and not p.on_front]
     if near:
-        also = text.listed([f"{p.name} ({p.front_share})" for p in near])
+        also = readable.listed([f"{p.name} ({p.front_share})" for p in near])
         words += f" Also often on it: {also}."
     return words
 
@@ -247,7 +248,7 @@ def _cost(setting: Setting) -> str:
             continue
         told = [f"{encoding} {_span(values)}" for encoding, values in list(ratios.items())[:6]]
         sentences.append(
-            f"Training speed against no encoding, {attention} attention: {text.listed(told)}."
+            f"Training speed against no encoding, {attention} attention: {readable.listed(told)}."
         )
     return " ".join(sentences)
 
@@ -268,8 +269,8 @@ def _limits(setting: Setting) -> str:
         )
     elif counts and max(counts) < BOOTSTRAP_FROM:
         sentences.append(
-            f"With {text.listed([str(n) for n in sorted(counts)])} seeds an entry, intervals over "
-            "seeds rest on the assumption of a normal spread (Student's t)."
+            f"With {readable.listed([str(n) for n in sorted(counts)])} seeds an entry, intervals "
+            "over seeds rest on the assumption of a normal spread (Student's t)."
         )
     if why := no_average(setting):
         sentences.append(f"No mean accuracy over tasks is given: {why}.")
@@ -282,7 +283,7 @@ def _limits(setting: Setting) -> str:
     ]
     if small:
         sentences.append(
-            f"The test sets of {text.listed(small)} hold fewer than 1,000 examples, so differences "
-            "of some points there are within chance."
+            f"The test sets of {readable.listed(small)} hold fewer than 1,000 examples, so "
+            "differences of some points there are within chance."
         )
     return " ".join(sentences)

@@ -8,9 +8,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from string import ascii_letters
 from typing import TYPE_CHECKING
 
-from lra_bench.report import text
+from lra_bench.report import readable
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.standing import Plane
+from lra_bench.report.ranking import Plane
 from lra_bench.report.summary import summarise
 from lra_bench.report.tables.table import Cell, Table
 
@@ -23,12 +23,12 @@ _WRAP = 88
 
 def terminal_report(analysis: Analysis) -> str:
     """Summary, tables and quality–speed plots."""
-    blocks = [text.one_line(analysis.study.name).upper()]
+    blocks = [readable.one_line(analysis.study.name).upper()]
     for part in analysis.parts:
-        blocks.append(f"Protocol {text.one_line(part.setting.title)}")
+        blocks.append(f"Protocol {readable.one_line(part.setting.title)}")
         blocks += [_wrapped(f"{found.lead}. {found.text}") for found in summarise(part)]
         blocks += [plain_table(table) for table in part.accuracy_tables]
-        blocks += [plain_table(part.standing_table)]
+        blocks += [plain_table(part.ranking_table)]
         blocks += [text_plot(plane) for plane in part.planes[:1]]
         blocks += [plain_table(table) for table in part.pair_tables]
         blocks += [plain_table(part.data_table)] if part.data_table.rows else []
@@ -52,7 +52,8 @@ def _plain_cell(cell: Cell) -> str:
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[bool]) -> str:
     """Columns of plain text; those of words align to the left."""
     shown = [
-        [text.shorten(text.one_line(cell), _NAME_WIDTH) for cell in row] for row in (header, *rows)
+        [readable.shorten(readable.one_line(cell), _NAME_WIDTH) for cell in row]
+        for row in (header, *rows)
     ]
     widths = [max(_width(row[at]) for row in shown) for at in range(len(header))]
     lines = [_line(row, widths, words) for row in shown]
@@ -78,7 +79,7 @@ def _width(cell: str) -> int:
 def _wrapped(words: str) -> str:
     import textwrap
 
-    return textwrap.fill(text.one_line(words), _WRAP, subsequent_indent="  ")
+    return textwrap.fill(readable.one_line(words), _WRAP, subsequent_indent="  ")
 
 
 def text_plot(plane: Plane, width: int = 64, height: int = 16) -> str:
@@ -102,8 +103,8 @@ def text_plot(plane: Plane, width: int = 64, height: int = 16) -> str:
     low, high = f"{math.exp(min(speeds)):.3g}", f"{math.exp(max(speeds)):.3g}"
     axis = f"{low}{'training examples/s':^{max(1, width - len(low) - len(high))}}{high}"
     key = [
-        f"  {letter}  {text.shorten(text.one_line(p.name), _NAME_WIDTH):<{_NAME_WIDTH}} "
-        f"{plane.shown(p.quality):>8}  {text.rate(p.speed):>7}/s"
+        f"  {letter}  {readable.shorten(readable.one_line(p.name), _NAME_WIDTH):<{_NAME_WIDTH}} "
+        f"{plane.shown(p.quality):>8}  {readable.rate(p.speed):>7}/s"
         f"{f'  on the front ({p.front_share})' if p.near_front else ''}"
         for letter, p in lettered
     ]
@@ -134,7 +135,7 @@ def records_table(records: pd.DataFrame) -> str:
     """What is in a store, one line a record."""
     rows = [_record_row(record) for record in records.to_dict("records")]
     table = text_table(list(_RECORD_COLUMNS), rows, list(_RECORD_COLUMNS.values()))
-    return f"{table}\n{text.plural(len(rows), 'record')}"
+    return f"{table}\n{readable.plural(len(rows), 'record')}"
 
 
 def _record_row(record: Mapping[Hashable, object]) -> list[str]:
@@ -149,8 +150,8 @@ def _record_row(record: Mapping[Hashable, object]) -> list[str]:
     return [
         *(str(record[name]) for name in names),
         dataset if isinstance(dataset, str) else "—",
-        "—" if accuracy is None else text.percent(accuracy),
+        "—" if accuracy is None else readable.percent(accuracy),
         "—" if length is None else f"{length:.0f}",
-        "—" if speed is None else text.rate(speed),
-        "—" if peak is None else text.memory(peak),
+        "—" if speed is None else readable.rate(speed),
+        "—" if peak is None else readable.memory(peak),
     ]

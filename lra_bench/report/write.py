@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lra_bench.errors import InputError
 from lra_bench.report.analysis import Analysis, Part
-from lra_bench.report.entries import Study, read_study
 from lra_bench.report.figures import draw_costs, draw_learning_curves, draw_quality_speed
+from lra_bench.report.grouping import Study, read_study
 from lra_bench.report.latex import latex_table
 from lra_bench.report.markdown import markdown_report
 from lra_bench.report.page import render_page

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lra_bench.report.follow import follow
+from lra_bench.report.live import follow
 from lra_bench.report.write import write_page
 from tests.records import make_profile, make_record, make_study, planned, write_plan, write_store
 
@@ -148,10 +148,10 @@ def test_tables_sort(tab: Tab) -> None:
 
 
 def test_tables_sort_by_keyboard(tab: Tab) -> None:
-    button = tab.page.locator("#t-standing-mini thead button").nth(1)
+    button = tab.page.locator("#t-ranking-mini thead button").nth(1)
     button.focus()
     tab.page.keyboard.press("Enter")
-    names = column(tab, "#t-standing-mini", 1)
+    names = column(tab, "#t-ranking-mini", 1)
     assert names == sorted(names)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lra_bench.report import text
-from lra_bench.report.comparison import level_with_best
-from lra_bench.report.entries import Entry, Setting
-from lra_bench.report.standing import (
+from lra_bench.report import readable
+from lra_bench.report.encoding_pairs import level_with_best
+from lra_bench.report.grouping import Entry, Setting
+from lra_bench.report.ranking import (
     Point,
-    Standing,
+    RankedMethod,
     no_average,
     no_rank,
     not_lra_average,
@@ -18,7 +18,7 @@ from lra_bench.report.standing import (
 from lra_bench.report.tables.table import Cell, Table, label
 
 
-def accuracy_table(setting: Setting, attention: str, found: Sequence[Standing]) -> Table:
+def accuracy_table(setting: Setting, attention: str, found: Sequence[RankedMethod]) -> Table:
     """Encodings × tasks under one attention: mean ± deviation over seeds, in percent."""
     rows, holes = [], list[Entry]()
     encodings = [
@@ -41,7 +41,7 @@ def accuracy_table(setting: Setting, attention: str, found: Sequence[Standing]) 
     if not no_average(setting):
         header.append(overall_title(setting))
     return Table(
-        f"accuracy-{setting.slug}-{text.slug(attention)}",
+        f"accuracy-{setting.slug}-{readable.slug(attention)}",
         f"Test accuracy, {attention} attention, {setting.title}",
         header,
         rows,
@@ -66,11 +66,11 @@ def _accuracy_cell(entry: Entry, setting: Setting, level: set[str]) -> Cell:
         reverse=True,
     )
     return Cell(
-        text.accuracy(sample),
+        readable.accuracy(sample),
         value=sample.mean,
-        interval=text.percent_interval(sample.interval),
-        detail=text.accuracy_in_full(sample)
-        + (f"; {text.plural(len(entry.failures), 'failed run')}" if entry.failures else ""),
+        interval=readable.percent_interval(sample.interval),
+        detail=readable.accuracy_in_full(sample)
+        + (f"; {readable.plural(len(entry.failures), 'failed run')}" if entry.failures else ""),
         mark=_mark(sample.mean, means),
         level=entry.encoding in level and len(level) > 1,
         shade=(sample.mean - means[-1]) / (means[0] - means[-1]) if means[0] > means[-1] else None,
@@ -109,13 +109,15 @@ def _grouped_holes(holes: Sequence[Entry], most: int = 12) -> list[str]:
     for entry in holes:
         tasks.setdefault((entry.encoding, entry.hole), []).append(entry.column.title)
     notes = [
-        f"{encoding} on {text.listed(titles)}: {text.one_line(hole)}."
+        f"{encoding} on {readable.listed(titles)}: {readable.one_line(hole)}."
         for (encoding, hole), titles in tasks.items()
     ]
     return [*notes[:most], *([f"… and {len(notes) - most} more."] if len(notes) > most else [])]
 
 
-def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence[Point]) -> Table:
+def ranking_table(
+    setting: Setting, found: Sequence[RankedMethod], points: Sequence[Point]
+) -> Table:
     """All methods by their average: rank, speed and memory beside it.
 
     Args:
@@ -133,22 +135,22 @@ def standing_table(setting: Setting, found: Sequence[Standing], points: Sequence
     if averaged:
         header[3:3] = [overall_title(setting)]
     rows = []
-    for standing in found:
+    for method in found:
         row = [
-            label(standing.attention),
-            label(standing.encoding),
-            Cell(f"{standing.done} / {standing.columns}", value=standing.done),
+            label(method.attention),
+            label(method.encoding),
+            Cell(f"{method.done} / {method.columns}", value=method.done),
         ]
         if averaged:
-            row.append(_average_cell(standing, found))
+            row.append(_average_cell(method, found))
         if ranked:
-            row.append(_rank_cell(standing))
-        row += [_speed_cell(standing, fastest), _memory_cell(standing)]
+            row.append(_rank_cell(method))
+        row += [_speed_cell(method, fastest), _memory_cell(method)]
         if ranked:
-            row.append(_front_cell(front.get((standing.attention, standing.encoding))))
+            row.append(_front_cell(front.get((method.attention, method.encoding))))
         rows.append(row)
     return Table(
-        f"standing-{setting.slug}",
+        f"ranking-{setting.slug}",
         f"All methods, {setting.title}",
         header,
         rows,
@@ -179,7 +181,7 @@ def _unmeasured(setting: Setting) -> list[str]:
     ]
     if not found:
         return []
-    return [f"Speed could not be measured (records say why): {text.listed(found)}."]
+    return [f"Speed could not be measured (records say why): {readable.listed(found)}."]
 
 
 def _average_notes(setting: Setting) -> list[str]:
@@ -196,40 +198,41 @@ def _average_notes(setting: Setting) -> list[str]:
     return notes
 
 
-def _speed_cell(standing: Standing, fastest: float | None) -> Cell:
-    if standing.speed is None:
+def _speed_cell(method: RankedMethod, fastest: float | None) -> Cell:
+    if method.speed is None:
         return Cell("—", detail="not measured on every task", hole="missing")
-    mark = "best" if standing.speed == fastest else ""
-    return Cell(text.rate(standing.speed), value=standing.speed, mark=mark)
+    mark = "best" if method.speed == fastest else ""
+    return Cell(readable.rate(method.speed), value=method.speed, mark=mark)
 
 
-def _memory_cell(standing: Standing) -> Cell:
-    if standing.memory is None:
+def _memory_cell(method: RankedMethod) -> Cell:
+    if method.memory is None:
         return Cell("—", detail="not measured on every task", hole="missing")
-    return Cell(text.memory(standing.memory), value=standing.memory)
+    return Cell(readable.memory(method.memory), value=method.memory)
 
 
-def _average_cell(standing: Standing | None, others: Sequence[Standing]) -> Cell:
-    if standing is None or standing.average is None or standing.average_interval is None:
-        done = "none" if standing is None else f"{standing.done} of {standing.columns}"
+def _average_cell(method: RankedMethod | None, others: Sequence[RankedMethod]) -> Cell:
+    if method is None or method.average is None or method.average_interval is None:
+        done = "none" if method is None else f"{method.done} of {method.columns}"
         return Cell("—", detail=f"no average: {done} of the tasks done", hole="missing")
+    interval = readable.percent_interval(method.average_interval)
     means = sorted((o.average for o in others if o.average is not None), reverse=True)
     return Cell(
-        text.percent(standing.average),
-        value=standing.average,
-        interval=text.percent_interval(standing.average_interval),
-        detail=f"mean over tasks, 95 % interval {text.percent_interval(standing.average_interval)}",
-        mark=_mark(standing.average, means),
+        readable.percent(method.average),
+        value=method.average,
+        interval=interval,
+        detail=f"mean over tasks, 95 % interval {interval}",
+        mark=_mark(method.average, means),
     )
 
 
-def _rank_cell(standing: Standing) -> Cell:
-    if standing.rank is None or standing.rank_interval is None:
+def _rank_cell(method: RankedMethod) -> Cell:
+    if method.rank is None or method.rank_interval is None:
         return Cell("—", hole="missing")
-    interval = standing.rank_interval
+    interval = method.rank_interval
     return Cell(
-        f"{standing.rank:.1f}",
-        value=-standing.rank,
+        f"{method.rank:.1f}",
+        value=-method.rank,
         interval=f"[{interval.low:.1f}, {interval.high:.1f}]",
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lra_bench.report import text
-from lra_bench.report.efficiency import CostCurve, Profile, tipping_point
+from lra_bench.report import readable
+from lra_bench.report.cost_by_length import CostCurve, Profile, tipping_point
 from lra_bench.report.statistics import PowerLaw
 from lra_bench.report.tables.table import Cell, Table, label
 from lra_bench.tasks import title_of
@@ -56,9 +56,9 @@ def _cost_cell(curve: CostCurve, reference: CostCurve | None, length: int, quant
     is_time = quantity != "memory"
     relative = None if other is None else other / value if is_time else value / other
     return Cell(
-        text.rate(1 / value) if is_time else text.memory(value),
+        readable.rate(1 / value) if is_time else readable.memory(value),
         value=1 / value if is_time else value,
-        interval="" if relative is None else text.ratio(relative),
+        interval="" if relative is None else readable.ratio(relative),
         detail=f"blocks within {cost.spread:.0%} of one another" if quantity == "seconds" else "",
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lra_bench.report import text
-from lra_bench.report.entries import Setting
+from lra_bench.report import readable
+from lra_bench.report.grouping import Setting
 from lra_bench.report.published import (
     Published,
     SideBySide,
@@ -31,9 +31,9 @@ def side_by_side_table(setting: Setting, found: Sequence[SideBySide]) -> Table:
                 label(pair.entry.column.title),
                 label(pair.entry.name),
                 Cell(
-                    text.accuracy(sample),
+                    readable.accuracy(sample),
                     value=sample.mean,
-                    interval=text.percent_interval(sample.interval),
+                    interval=readable.percent_interval(sample.interval),
                 ),
                 label(pair.published.name),
                 Cell(_published(pair.published), value=pair.published.accuracy),
@@ -87,16 +87,16 @@ def leaderboard_table() -> Table:
     rows = [
         [
             label(model),
-            *(Cell(text.percent(scores[t], 2), value=scores[t]) for t in LRA_TASKS),
-            Cell(text.percent(averages[model], 2), value=averages[model]),
+            *(Cell(readable.percent(scores[t], 2), value=scores[t]) for t in LRA_TASKS),
+            Cell(readable.percent(averages[model], 2), value=averages[model]),
         ]
         for model, scores in sorted(by_model.items(), key=lambda m: -averages[m[0]])
     ]
     source = board[0].source
     means = {model: sum(scores.values()) / len(scores) for model, scores in by_model.items()}
     slips = [
-        f"The source's average of {model}, {text.percent(averages[model], 2)}, is not the mean of "
-        f"its tasks, {text.percent(mean, 2)}."
+        f"The source's average of {model}, {readable.percent(averages[model], 2)}, is not the mean "
+        f"of its tasks, {readable.percent(mean, 2)}."
         for model, mean in means.items()
         if abs(averages[model] - mean) > _ROUNDING
     ]
@@ -110,7 +110,7 @@ def leaderboard_table() -> Table:
 
 
 def _published(number: Published) -> str:
-    shown = text.percent(number.accuracy, 2)
+    shown = readable.percent(number.accuracy, 2)
     if number.deviation is not None:
-        shown += f" ± {text.percent(number.deviation, 2)}"
+        shown += f" ± {readable.percent(number.deviation, 2)}"
     return f"{shown} ({number.runs})" if number.runs else shown

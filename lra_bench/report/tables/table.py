@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lra_bench.report import text
+from lra_bench.report import readable
 
 
 @dataclass(frozen=True)
@@ -57,4 +57,4 @@ class Table:
 
 def label(name: str) -> Cell:
     """A name or a few words as a cell."""
-    return Cell(text.one_line(name), value=name)
+    return Cell(readable.one_line(name), value=name)

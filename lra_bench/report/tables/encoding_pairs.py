@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lra_bench.report import text
-from lra_bench.report.comparison import Pair
-from lra_bench.report.entries import Setting
+from lra_bench.report import readable
+from lra_bench.report.encoding_pairs import Pair
+from lra_bench.report.grouping import Setting
 from lra_bench.report.tables.table import Cell, Table, label
 
 
@@ -14,7 +14,7 @@ def pair_table(setting: Setting, attention: str, pairs: Sequence[Pair]) -> Table
     """Pairs of encodings: probability of improvement, the most certain first."""
     ordered = sorted(pairs, key=lambda p: (p.adjusted, -p.improvement.probability))
     return Table(
-        f"pairs-{setting.slug}-{text.slug(attention)}",
+        f"pairs-{setting.slug}-{readable.slug(attention)}",
         f"Probability of improvement, {attention} attention, {setting.title}",
         ["Encoding", "Against", "P(better)", "95 % interval", "p (Holm)", "Tasks", "Verdict"],
         [_pair_row(pair) for pair in ordered],
@@ -37,7 +37,7 @@ def _pair_row(pair: Pair) -> list[Cell]:
             value=found.interval.low,
             span=(found.interval.low, found.probability, found.interval.high),
         ),
-        Cell(text.small_p(pair.adjusted), value=-pair.adjusted),
+        Cell(readable.small_p(pair.adjusted), value=-pair.adjusted),
         Cell(str(found.tasks), value=found.tasks),
         label("better" if pair.separates else "can't be told apart"),
     ]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lra_bench.registry import name_of
-from lra_bench.report.entries import Column, Entry, Setting
+from lra_bench.report.grouping import Column, Entry, Setting
+from lra_bench.report.readable import one_line, percent, shorten
 from lra_bench.report.statistics import (
     Interval,
     average_ranks,
@@ -18,7 +19,6 @@ from lra_bench.report.statistics import (
     quantile_interval,
     rank_intervals,
 )
-from lra_bench.report.text import one_line, percent, shorten
 from lra_bench.tasks import LRA_TASKS, tasks
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ NEAR_FRONT = 0.25
 
 
 @dataclass(frozen=True)
-class Standing:
+class RankedMethod:
     """One attention with one encoding over all tasks of its setting.
 
     Attributes:
@@ -189,7 +189,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def standings(setting: Setting) -> list[Standing]:
+def rank_methods(setting: Setting) -> list[RankedMethod]:
     """All methods with a run, best average (or rank) first and incomplete ones last."""
     rows = {method: setting.row(*method) for method in setting.methods}
     ranked = [] if no_rank(setting) else [m for m, row in rows.items() if _complete(row)]
@@ -203,7 +203,7 @@ def standings(setting: Setting) -> list[Standing]:
         at = ranked.index(method) if method in ranked else None
         has_average = at is not None and averaged
         found.append(
-            Standing(
+            RankedMethod(
                 *method,
                 done=sum(entry.sample is not None for entry in row),
                 columns=len(row),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lra_bench.report import text
+from lra_bench.report import readable
 from lra_bench.results.record import Record
 
 # Characters of a log and points of a curve to keep: the first that fits is taken.
@@ -19,7 +19,7 @@ _BUDGET = 2_400_000  # bytes of the page for the records
 
 
 @dataclass(frozen=True)
-class Payload:
+class PackedRecords:
     """Records as base64 of gzipped JSON, and what was cut to fit.
 
     Attributes:
@@ -31,15 +31,15 @@ class Payload:
     log_characters: int
 
 
-def pack_records(records: Sequence[Record]) -> Payload:
-    """Pack the records, cutting logs and curves where they would not fit the page."""
+def pack_records(records: Sequence[Record], budget: int = _BUDGET) -> PackedRecords:
+    """Pack the records, cutting logs and curves where they would take more bytes than that."""
     rows = [_row(record) for record in records]
     for log_characters, points in _LEVELS:
         cut = [_cut(row, log_characters, points) for row in rows]
         data = packed(json.dumps(cut, ensure_ascii=False, separators=(",", ":")))
-        if len(data) <= _BUDGET:
+        if len(data) <= budget:
             break
-    return Payload(data, log_characters)
+    return PackedRecords(data, log_characters)
 
 
 def packed(document: str) -> str:
@@ -51,7 +51,7 @@ def packed(document: str) -> str:
 def _row(record: Record) -> dict[str, Any]:
     # By way of JSON, in which numbers that are not finite become null.
     row: dict[str, Any] = json.loads(record.model_dump_json(exclude=_LEFT_OUT))
-    row["log"] = text.visible(record.log[-_LEVELS[0][0] :])
+    row["log"] = readable.visible(record.log[-_LEVELS[0][0] :])
     curve = record.accuracy.curve if record.accuracy is not None else []
     row["curve"] = [[point.step, round(point.validation_accuracy, 4)] for point in curve]
     return row

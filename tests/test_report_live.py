@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lra_bench.report.watch import watched
+from lra_bench.report.live import following
 from tests.records import make_record, write_store
 
 PATIENCE = 60.0
@@ -31,7 +31,7 @@ def shows(page: Path, words: str) -> bool:
 
 def test_page_grows_with_the_store_and_the_whole_report_is_left(tmp_path: Path) -> None:
     page = tmp_path / "report" / "report.html"
-    with watched(tmp_path, every=0.1):
+    with following(tmp_path, every=0.1):
         store = write_store(tmp_path, [make_record("text", seed=0)])
         wait_for(lambda: shows(page, "1 training record,"))
         assert shows(page, "data-refresh")
@@ -47,7 +47,7 @@ def test_page_grows_with_the_store_and_the_whole_report_is_left(tmp_path: Path) 
 @pytest.mark.faults
 def test_a_study_that_fails_leaves_its_report_and_its_error(tmp_path: Path) -> None:
     def failing() -> None:
-        with watched(tmp_path, every=0.1):
+        with following(tmp_path, every=0.1):
             write_store(tmp_path, [make_record("text")])
             raise KeyboardInterrupt
 
@@ -82,10 +82,10 @@ def test_follow_from_the_command_line_until_ctrl_c(tmp_path: Path) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from lra_bench.report.watch import watched
+from lra_bench.report.live import following
 
 if __name__ == "__main__":
-    with watched(Path(sys.argv[1]), every=0.1):
+    with following(Path(sys.argv[1]), every=0.1):
         time.sleep(600)
 """
 

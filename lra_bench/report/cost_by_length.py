@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from lra_bench.report.entries import machine_of
+from lra_bench.report.grouping import machine_of
+from lra_bench.report.readable import slug
 from lra_bench.report.statistics import PowerLaw, fit_power_law
-from lra_bench.report.text import slug
 from lra_bench.results.record import Record
 
 REFERENCE = "softmax"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lra_bench.report.efficiency import profiles, tipping_point
-from lra_bench.report.entries import build_study
+from lra_bench.report.cost_by_length import profiles, tipping_point
+from lra_bench.report.grouping import build_study
 from lra_bench.report.tables.cost import cost_table, cost_tables, scaling_table
 from lra_bench.results.record import Memory, Record
 from tests.records import make_profile, make_record

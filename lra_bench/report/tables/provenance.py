@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from lra_bench.report import text
-from lra_bench.report.entries import Entry, Setting
+from lra_bench.report import readable
+from lra_bench.report.grouping import Entry, Setting
 from lra_bench.report.tables.table import Cell, Table, label
 from lra_bench.results.record import Record
 
@@ -36,7 +36,7 @@ def data_table(setting: Setting) -> Table:
         ["Task", "Dataset", "Kind", "Train", "Validation", "Test", "Mean length", "Fingerprint"],
         rows,
         [
-            f"Warning: {column.title}: {text.one_line(warning)}."
+            f"Warning: {column.title}: {readable.one_line(warning)}."
             for column in setting.columns
             for warning in setting.data_warnings(column)
         ],
@@ -52,14 +52,14 @@ def compatibility_table(setting: Setting) -> Table:
             row.append(_compatibility_cell(setting.row(attention, encoding)))
         rows.append(row)
     reasons = {
-        f"{entry.encoding} with {entry.attention}: {text.one_line(entry.invalid)}."
+        f"{entry.encoding} with {entry.attention}: {readable.one_line(entry.invalid)}."
         for entry in setting.entries.values()
         if entry.invalid is not None
     }
     return Table(
         f"compatibility-{setting.slug}",
         f"Which attention carries which encoding, {setting.title}",
-        ["Encoding", *map(text.one_line, setting.attentions)],
+        ["Encoding", *map(readable.one_line, setting.attentions)],
         rows,
         sorted(reasons),
     )
@@ -89,7 +89,7 @@ def failure_table(setting: Setting) -> Table:
             label(entry.encoding),
             Cell(str(record.identity.seed), value=record.identity.seed),
             label(record.status.replace("_", " ")),
-            label(text.shorten(record.reason or "no reason given", 200)),
+            label(readable.shorten(record.reason or "no reason given", 200)),
         ]
         for entry in setting.entries.values()
         for record in entry.failures

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from lra_bench.errors import InputError
-from lra_bench.report.entries import Study, build_study, read_study
+from lra_bench.report.grouping import Study, build_study, read_study
 from lra_bench.results.store import ResultsStore
 
 _SHORTEST_COMMIT = 4

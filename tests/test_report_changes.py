@@ -9,9 +9,9 @@ import pytest
 
 from lra_bench.cli import main
 from lra_bench.errors import InputError
-from lra_bench.report.compare import StudyChange, compare_studies
-from lra_bench.report.entries import build_study
-from lra_bench.report.revision import open_study
+from lra_bench.report.changes import StudyChange, compare_studies
+from lra_bench.report.grouping import build_study
+from lra_bench.report.store_at_commit import open_study
 from lra_bench.results.record import RESIDENT
 from tests.records import make_profile, make_record, write_store
 

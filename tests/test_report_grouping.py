@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from lra_bench.errors import InputError
-from lra_bench.report.entries import PlannedCell, build_study, read_study
-from lra_bench.report.standing import (
+from lra_bench.report.grouping import PlannedCell, build_study, read_study
+from lra_bench.report.ranking import (
     no_average,
     not_lra_average,
     overall_plane,
     overall_title,
-    standings,
+    rank_methods,
     task_plane,
 )
 from lra_bench.tasks import task_of
@@ -56,7 +56,7 @@ def test_real_and_synthetic_accuracies_have_a_mean_rank_and_no_mean() -> None:
         for e, a in shares.items()
     ]
     (setting,) = build_study(records, ROOT).settings
-    found = standings(setting)
+    found = rank_methods(setting)
     assert [(s.encoding, s.average, s.rank) for s in found] == [
         ("rope", None, 1),
         ("none", None, 2),
@@ -217,7 +217,7 @@ def test_average_and_rank_only_of_methods_with_all_tasks() -> None:
     ]
     records.append(make_record("text", encoding="learned", accuracy=0.9))
     (setting,) = build_study(records, ROOT).settings
-    found = {s.encoding: s for s in standings(setting)}
+    found = {s.encoding: s for s in rank_methods(setting)}
     assert found["rope"].average == pytest.approx(0.6)
     assert found["rope"].rank == 1.0
     assert found["none"].rank == 2.0
@@ -268,7 +268,7 @@ def test_tasks_may_be_timed_on_different_machines() -> None:
     ]
     (setting,) = build_study(records, ROOT).settings
     assert len(set(setting.machines.values())) == 2
-    assert all(standing.speed is not None for standing in standings(setting))
+    assert all(method.speed is not None for method in rank_methods(setting))
 
 
 def test_names_have_the_same_looks_in_all_settings(tmp_path: Path) -> None:

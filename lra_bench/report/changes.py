@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from lra_bench.report import text
-from lra_bench.report.comparison import ALPHA
-from lra_bench.report.entries import Entry, Study, machine_of
+from lra_bench.report import readable
+from lra_bench.report.encoding_pairs import ALPHA
+from lra_bench.report.grouping import Entry, Study, machine_of
 from lra_bench.report.statistics import Sample, difference, holm, welch
 from lra_bench.report.tables.table import Cell, Table, label
 from lra_bench.results.record import RESIDENT
@@ -106,7 +106,7 @@ def compare_studies(before: Study, after: Study, tolerance: float) -> StudyChang
         (after.name, new_profiles, old_profiles),
     ):
         if alone := len(set(own) - set(other)):
-            notes.append(f"Only in {name}: {text.plural(alone, 'profile')}.")
+            notes.append(f"Only in {name}: {readable.plural(alone, 'profile')}.")
     return StudyChange(
         before.name, after.name, (_machines(before), _machines(after)), changes, notes
     )
@@ -258,12 +258,12 @@ def _unshared(old: dict[_Key, Entry], new: dict[_Key, Entry], before: str, after
         differing = sum((key[0], key[2], key[6], key[7]) in cells for key in alone)
         if len(alone) > differing:
             notes.append(
-                f"Only in {name}: {text.plural(len(alone) - differing, 'entry', 'entries')}."
+                f"Only in {name}: {readable.plural(len(alone) - differing, 'entry', 'entries')}."
             )
         if differing:
             notes.append(
                 f"Not compared, as data or configuration differ: "
-                f"{text.plural(differing, 'entry', 'entries')} of {name}."
+                f"{readable.plural(differing, 'entry', 'entries')} of {name}."
             )
     return notes
 
@@ -297,9 +297,9 @@ def change_table(found: StudyChange, everything: bool = False) -> Table:
 
 
 _SHOW: dict[str, Callable[[float], str]] = {
-    "accuracy": text.percent,
-    "speed": text.rate,
-    "memory": text.memory,
+    "accuracy": readable.percent,
+    "speed": readable.rate,
+    "memory": readable.memory,
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lra_bench.report.entries import Column, Entry, Setting
+from lra_bench.report.grouping import Column, Entry, Setting
 
 MOST_POINTS = 40
 

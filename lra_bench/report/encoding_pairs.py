@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
-from lra_bench.report.entries import Column, Setting
+from lra_bench.report.grouping import Column, Setting
 from lra_bench.report.statistics import (
     LEVEL,
     Improvement,
