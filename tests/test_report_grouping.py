@@ -8,13 +8,12 @@ import pytest
 
 from lra_bench.errors import InputError
 from lra_bench.report.grouping import PlannedCell, build_study, read_study
+from lra_bench.report.quality_speed import overall_plane, task_plane
 from lra_bench.report.ranking import (
     no_average,
     not_lra_average,
-    overall_plane,
     overall_title,
     rank_methods,
-    task_plane,
 )
 from lra_bench.tasks import task_of
 from tests.records import make_record, make_study, planned, write_plan, write_store

@@ -12,11 +12,10 @@ import pytest
 
 from lra_bench.cli import main
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.charts import all_quality_speed_charts
 from lra_bench.report.grouping import build_study, read_study
 from lra_bench.report.live import follow
 from lra_bench.report.packed_records import pack_records, packed
-from lra_bench.report.ranking import Plane, Point
+from lra_bench.report.quality_speed import Plane, Point
 from lra_bench.report.statistics import Interval
 from lra_bench.report.terminal import terminal_report, text_plot
 from lra_bench.report.write import write_report
@@ -98,11 +97,15 @@ def test_an_axis_of_speed_keeps_to_the_data_however_uncertain_they_are(tmp_path:
         throughput = record.throughput.model_copy(update={"spread": 1e6})
         wild.append(record.model_copy(update={"throughput": throughput}))
     (part,) = Analysis(build_study(wild, tmp_path)).parts
-    (chart,) = all_quality_speed_charts(part)
-    low, high = chart.spec["scales"][0]["domain"]
+    (plot,) = part.quality_speed_plots
+    assert plot.x.domain is not None
+    low, high = plot.x.domain
     assert 50 < low < high < 200
-    for value in chart.spec["data"][0]["values"]:
-        assert low <= value["slow"] <= value["x"] <= value["fast"] <= high
+    points = plot.points
+    assert (low <= points["x_low"]).all()
+    assert (points["x_low"] <= points["x"]).all()
+    assert (points["x"] <= points["x_high"]).all()
+    assert (points["x_high"] <= high).all()
 
 
 def test_a_report_of_runs_that_were_not_measured_has_their_accuracies(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.figures import draw_costs
+from lra_bench.report.figures import draw_plots
 from lra_bench.report.grouping import build_study
 from lra_bench.report.palette import COLOURS, SHAPES, encoding_styles
+from lra_bench.report.plots import cost_plots
 from tests.records import make_profile
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
@@ -76,8 +77,8 @@ def test_encodings_of_one_colour_differ_in_shape() -> None:
     styles = list(encoding_styles([str(n) for n in range(56)]).values())
     for colour in COLOURS:
         alike = [style.shape for style in styles if style.colour == colour]
-        assert sorted(alike, key=str) == sorted(SHAPES, key=str)
-    assert len({shape.matplotlib for shape in SHAPES}) == len({s.vega for s in SHAPES}) == 8
+        assert sorted(alike) == sorted(SHAPES)
+    assert len(set(SHAPES.values())) == len(SHAPES) == 8
 
 
 def test_cost_figure_gives_exponents_in_plain_letters(tmp_path: Path) -> None:
@@ -92,12 +93,13 @@ def test_cost_figure_gives_exponents_in_plain_letters(tmp_path: Path) -> None:
         Path("s"),
     )
     (profile,) = Analysis(study).profiles
-    svg, pdf = draw_costs(profile, study.names, tmp_path)
+    plots = cost_plots(profile, study.names)
+    svg, pdf = draw_plots(list(plots.values()), tmp_path / "cost", most_columns=2)
     words = svg.read_text(encoding="utf-8")
     for curve in profile.curves:
         time, memory = (curve.exponent(q).exponent for q in ("seconds", "memory"))  # type: ignore[union-attr]
         assert f"{curve.name} ({time:.2f}, {memory:.2f})" in words
-    for label in ("1K", "16K", "Time, ms a training example", "Peak memory of training, MiB"):
+    for label in ("1K", "16K", "Time per training example", "peak memory of training, MiB"):
         assert re.search(rf">{label}</text>", words)
     assert "mathdefault" not in words
     assert pdf.read_bytes().startswith(b"%PDF")

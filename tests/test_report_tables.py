@@ -14,11 +14,11 @@ from lra_bench.report.analysis import Analysis, Part
 from lra_bench.report.grouping import build_study, read_study
 from lra_bench.report.label_placement import Box, place_labels
 from lra_bench.report.palette import encoding_styles
+from lra_bench.report.plots import log_ticks
 from lra_bench.report.published import published_averages, published_results, side_by_side
 from lra_bench.report.summary import summarise
 from lra_bench.report.tables.published import leaderboard_table
 from lra_bench.report.tables.table import Cell, Table, label
-from lra_bench.report.ticks import log_ticks
 from tests.records import make_record, make_study
 
 ROOT = Path("study")

@@ -9,8 +9,10 @@ from lra_bench.report.cost_by_length import Profile, profiles
 from lra_bench.report.encoding_pairs import Pair, encoding_pairs
 from lra_bench.report.grouping import Column, Setting, Study
 from lra_bench.report.learning_curves import Curve, learning_curves
+from lra_bench.report.plots import Plot, learning_curves_plot, quality_speed_plot
 from lra_bench.report.published import SideBySide, side_by_side
-from lra_bench.report.ranking import Plane, RankedMethod, overall_plane, rank_methods, task_plane
+from lra_bench.report.quality_speed import Plane, overall_plane, task_plane
+from lra_bench.report.ranking import RankedMethod, rank_methods
 from lra_bench.report.tables.accuracy import accuracy_table, ranking_table
 from lra_bench.report.tables.cost import cost_tables
 from lra_bench.report.tables.encoding_pairs import pair_table
@@ -47,6 +49,11 @@ class Part:
         return [plane for plane in (self.overall, *tasks) if plane.points]
 
     @cached_property
+    def quality_speed_plots(self) -> list[Plot]:
+        """A plot of each plane."""
+        return [quality_speed_plot(self.setting, plane) for plane in self.planes]
+
+    @cached_property
     def pairs(self) -> dict[str, list[Pair]]:
         """Comparisons of encodings under each attention."""
         return {name: encoding_pairs(self.setting, name) for name in self.setting.attentions}
@@ -62,6 +69,15 @@ class Part:
             }
             for attention in self.setting.attentions
         }
+
+    def curve_plots(self, *attentions: str) -> list[Plot]:
+        """Learning curves of these attentions, a plot for each column that has some."""
+        plots = []
+        for column in self.setting.columns:
+            found = [c for name in attentions for c in self.curves[name].get(column, [])]
+            if found:
+                plots.append(learning_curves_plot(self.setting, column, found))
+        return plots
 
     @cached_property
     def published(self) -> list[SideBySide]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from lra_bench.report.plots import Plot
 
 # Directions to try, clear of a cross of error bars first: (horizontal, vertical), y upwards.
 _DIRECTIONS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
@@ -71,13 +73,38 @@ def place_labels(
     return placed
 
 
-def front_boxes(corners: Sequence[tuple[float, float]]) -> list[Box]:
-    """The lines of a front through these points, the slowest first: down, then across."""
-    found = []
-    for (x, y), (next_x, next_y) in pairwise(corners):
-        found.append(Box(x - 1, min(y, next_y), x + 1, max(y, next_y)))
-        found.append(Box(x, next_y - 1, next_x, next_y + 1))
-    return found
+def place_point_labels(
+    plot: Plot,
+    pixel: Callable[[float, float], tuple[float, float]],
+    radii: Sequence[float],
+    sizes: Sequence[tuple[float, float]],
+    bounds: Box,
+    words: Sequence[Box] = (),
+) -> list[Box | None]:
+    """Where the labels of a plot's points go, clear of their error bars and the Pareto front.
+
+    Args:
+        plot: whose points they are.
+        pixel: from a place in the plot to one in pixels, y upwards.
+        radii: of the markers, in pixels.
+        sizes: width and height of each label.
+        bounds: what the labels must stay within.
+        words: what else they had better not cover.
+    """
+    points = plot.points
+    columns = ["x", "y", "x_low", "x_high", "y_low", "y_high"]
+    lines = list(words)
+    for x, y, left, right, low, high in points[columns].itertuples(index=False):
+        across, up = pixel(x, y)
+        lines.append(Box(across - 1, pixel(x, low)[1], across + 1, pixel(x, high)[1]))
+        lines.append(Box(pixel(left, y)[0], up - 1, pixel(right, y)[0], up + 1))
+    corners = [pixel(x, y) for x, y in plot.front[["x", "y"]].itertuples(index=False)]
+    for (x, y), (next_x, next_y) in pairwise(corners):  # the front's lines: down, then across
+        lines.append(Box(x - 1, min(y, next_y), x + 1, max(y, next_y)))
+        lines.append(Box(x, next_y - 1, next_x, next_y + 1))
+    centres = [pixel(x, y) for x, y in points[["x", "y"]].itertuples(index=False)]
+    markers = [(x, y, radius) for (x, y), radius in zip(centres, radii, strict=True)]
+    return place_labels(markers, sizes, bounds, lines)
 
 
 def _candidates(x: float, y: float, radius: float, size: tuple[float, float]) -> list[Box]:

@@ -11,18 +11,13 @@ from typing import Any
 from lra_bench import __version__
 from lra_bench.report import readable
 from lra_bench.report.analysis import Analysis, Part
-from lra_bench.report.charts import (
-    Chart,
-    all_curves_charts,
-    all_quality_speed_charts,
-    cost_chart,
-)
+from lra_bench.report.charts import Chart, lines_chart, points_chart, still_svg, vega_script
 from lra_bench.report.grouping import Names
 from lra_bench.report.packed_records import pack_records, packed
 from lra_bench.report.palette import encoding_styles, filled
+from lra_bench.report.plots import cost_plots
 from lra_bench.report.summary import Finding, summarise
 from lra_bench.report.tables.table import Table
-from lra_bench.report.vega import still_svg, vega_script
 
 # Attentions whose learning curves share a plot; with more, the reader picks one at a time.
 _TOGETHER = 2
@@ -57,12 +52,22 @@ class PagePart:
     @cached_property
     def planes(self) -> list[Chart]:
         """Quality–speed plots."""
-        return all_quality_speed_charts(self.part)
+        overall = self.part.overall
+        return [
+            points_chart(plot, f"plane-{self.setting.slug}-{at}", 360 if plane is overall else 270)
+            for at, (plane, plot) in enumerate(
+                zip(self.part.planes, self.part.quality_speed_plots, strict=True)
+            )
+        ]
 
     @cached_property
     def curves(self) -> list[Chart]:
         """Learning curves."""
-        return all_curves_charts(self.part, self.first_attention)
+        plots = self.part.curve_plots(*self.setting.attentions)
+        return [
+            lines_chart(plot, f"curves-{self.setting.slug}-{at}", 230, self.first_attention)
+            for at, plot in enumerate(plots)
+        ]
 
     @property
     def legend(self) -> list[dict[str, str]]:
@@ -156,9 +161,8 @@ def _cost_sections(analysis: Analysis) -> list[CostSection]:
         CostSection(
             f"{profile.protocol}, {profile.task}, {profile.conditions}, on {profile.machine}",
             [
-                cost_chart(profile, analysis.study.names, f"cost-{at}-{quantity}", quantity)
-                for quantity in ("seconds", "memory")
-                if any(curve.series(quantity) for curve in profile.curves)
+                lines_chart(plot, f"cost-{at}-{quantity}", 320)
+                for quantity, plot in cost_plots(profile, analysis.study.names).items()
             ],
             analysis.cost_tables[at],
             _encoding_legend(analysis.study.names, set(profile.encodings)),
@@ -170,7 +174,7 @@ def _cost_sections(analysis: Analysis) -> list[CostSection]:
 
 def _encoding_legend(names: Names, shown: set[str]) -> list[dict[str, str]]:
     return [
-        {"name": name, "colour": style.colour, "shape": style.shape.vega}
+        {"name": name, "colour": style.colour, "shape": style.shape}
         for name, style in encoding_styles(names.encodings).items()
         if name in shown
     ]

@@ -9,42 +9,35 @@ from dataclasses import dataclass
 # and with the darkest grey that shows on dark paper too for its black.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A6A6A")
 
+# Markers by their names in Vega, and in matplotlib.
+SHAPES = {
+    "circle": "o",
+    "square": "s",
+    "triangle-up": "^",
+    "diamond": "D",
+    "cross": "P",
+    "triangle-down": "v",
+    "triangle-right": ">",
+    "triangle-left": "<",
+}
 
-@dataclass(frozen=True)
-class Shape:
-    """A marker by its names in matplotlib, in Vega and as a character in a terminal."""
-
-    matplotlib: str
-    vega: str
-
-
-SHAPES = (
-    Shape("o", "circle"),
-    Shape("s", "square"),
-    Shape("^", "triangle-up"),
-    Shape("D", "diamond"),
-    Shape("P", "cross"),
-    Shape("v", "triangle-down"),
-    Shape(">", "triangle-right"),
-    Shape("<", "triangle-left"),
-)
-
-# Fill of the marker (and dash of the line) by attention.
+# Dash of the line (and fill of the marker) by attention.
 DASHES = ((), (5, 3), (2, 2), (8, 3, 2, 3))
 
 
 @dataclass(frozen=True)
 class Style:
-    """How an encoding is drawn."""
+    """How an encoding is drawn; `shape`: one of `SHAPES`."""
 
     colour: str
-    shape: Shape
+    shape: str
 
 
 def encoding_styles(encodings: Sequence[str]) -> dict[str, Style]:
     """A colour and a shape for each encoding; 56 before a combination comes back."""
+    shapes = list(SHAPES)
     return {
-        encoding: Style(COLOURS[at % len(COLOURS)], SHAPES[at % len(SHAPES)])
+        encoding: Style(COLOURS[at % len(COLOURS)], shapes[at % len(shapes)])
         for at, encoding in enumerate(encodings)
     }
 

@@ -1,4 +1,4 @@
-"""How each method stands over all tasks of a setting, and on the quality–speed plane."""
+"""The methods of a setting over all its tasks: averages, mean ranks, what these may be called."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lra_bench.registry import name_of
-from lra_bench.report.grouping import Column, Entry, Setting
-from lra_bench.report.readable import one_line, percent, shorten
+from lra_bench.report.grouping import Entry, Setting
 from lra_bench.report.statistics import (
     Interval,
     average_ranks,
     mean_draws,
-    pareto_front,
     quantile_interval,
     rank_intervals,
 )
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 DRAWS = 2000
-
-# A method that is on the front in so many of the redraws is named with those that are on it.
-NEAR_FRONT = 0.25
 
 
 @dataclass(frozen=True)
@@ -54,87 +49,6 @@ class RankedMethod:
     speed: float | None
     memory: float | None
     runs: int
-
-
-@dataclass(frozen=True)
-class Point:
-    """A method on the quality–speed plane.
-
-    Attributes:
-        speed: training examples/s.
-        speed_range: the central 95 % of speeds redrawn from the runs and the spread within them.
-        quality: accuracy as a fraction, or mean rank below zero (`Plane.ranks`).
-        memory: peak bytes, None where it was not taken.
-        on_front: no other method is at once as fast and as accurate, and better in one.
-        front_probability: how often it is on the front when accuracies and speeds are redrawn
-            within their uncertainty.
-    """
-
-    attention: str
-    encoding: str
-    speed: float
-    speed_range: tuple[float, float]
-    quality: float
-    interval: Interval
-    memory: float | None
-    on_front: bool
-    front_probability: float
-
-    @property
-    def name(self) -> str:
-        """Both names, as plots label it."""
-        return f"{self.encoding} · {self.attention}"
-
-    @property
-    def near_front(self) -> bool:
-        """Whether it is on the front, or often is in the redraws."""
-        return self.on_front or self.front_probability >= NEAR_FRONT
-
-    @property
-    def front_share(self) -> str:
-        """How often it is on the front in the redraws: `52 %`."""
-        return f"{100 * self.front_probability:.0f} %"
-
-    def label(self, width: int, setting: Setting) -> str:
-        """Its name in a plot of the setting, with the front's uncertainty for a method near it."""
-        alone = len(setting.attentions) == 1
-        name = shorten(one_line(self.encoding if alone else self.name), width)
-        return f"{name} ({self.front_share})" if self.near_front else name
-
-
-@dataclass(frozen=True)
-class Plane:
-    """Methods by training speed and quality, on one task or over all of them.
-
-    Attributes:
-        title: the task, or what the mean over tasks is called.
-        points: each method once; where `ranks`, their quality is the mean rank below zero, so
-            that more is better in every plane.
-        guessing: accuracy of a constant answer, to be drawn as a line; None where there is none.
-    """
-
-    title: str
-    points: list[Point]
-    ranks: bool = False
-    guessing: float | None = None
-
-    @property
-    def axis(self) -> str:
-        """What is drawn upwards."""
-        return "mean rank over tasks (1 is best)" if self.ranks else "test accuracy, %"
-
-    def place(self, quality: float) -> float:
-        """A quality as the axis counts it."""
-        return -quality if self.ranks else 100 * quality
-
-    def shown(self, quality: float) -> str:
-        """A quality as tables write it."""
-        return f"rank {-quality:.1f}" if self.ranks else f"{percent(quality)} %"
-
-    def shown_interval(self, point: Point) -> str:
-        """Both ends of a point's interval, the smaller number first."""
-        low, high = sorted((self.place(point.interval.low), self.place(point.interval.high)))
-        return f"[{low:.1f}, {high:.1f}]"
 
 
 def overall_title(setting: Setting) -> str:
@@ -192,12 +106,12 @@ def _listed(names: Sequence[str]) -> str:
 def rank_methods(setting: Setting) -> list[RankedMethod]:
     """All methods with a run, best average (or rank) first and incomplete ones last."""
     rows = {method: setting.row(*method) for method in setting.methods}
-    ranked = [] if no_rank(setting) else [m for m, row in rows.items() if _complete(row)]
+    ranked = [] if no_rank(setting) else [m for m, row in rows.items() if is_complete(row)]
     averaged = not no_average(setting)
-    draws = _accuracy_draws([rows[method] for method in ranked])
-    observed = np.array([[_mean(entry) for entry in rows[method]] for method in ranked])
+    draws = accuracy_draws([rows[method] for method in ranked])
+    observed = np.array([[mean_accuracy(entry) for entry in rows[method]] for method in ranked])
     ranks = average_ranks(observed[..., None])[:, 0] if ranked else np.empty(0)
-    rank_bounds = _rank_intervals([rows[method] for method in ranked])
+    rank_bounds = mean_rank_intervals([rows[method] for method in ranked])
     found = []
     for method, row in rows.items():
         at = ranked.index(method) if method in ranked else None
@@ -213,8 +127,8 @@ def rank_methods(setting: Setting) -> list[RankedMethod]:
                 else None,
                 rank=None if at is None else float(ranks[at]),
                 rank_interval=None if at is None else rank_bounds[at],
-                speed=_geometric_mean([entry.speed for entry in row]),
-                memory=_largest([entry.memory for entry in row]),
+                speed=geometric_mean([entry.speed for entry in row]),
+                memory=largest([entry.memory for entry in row]),
                 runs=min(len(entry.runs) for entry in row),
             )
         )
@@ -223,76 +137,24 @@ def rank_methods(setting: Setting) -> list[RankedMethod]:
     )
 
 
-def task_plane(setting: Setting, column: Column) -> Plane:
-    """The methods with an accuracy and a speed in this column."""
-    entries = [setting.entry(column, *method) for method in setting.methods]
-    rows = [[entry] for entry in entries if _complete([entry]) and entry.speed is not None]
-    return Plane(column.title, _points(rows, ranks=False), guessing=column.guessing)
-
-
-def overall_plane(setting: Setting) -> Plane:
-    """The methods with an accuracy and a speed in every column; none where no mean is defined.
-
-    Over real data or synthetic, by mean accuracy; over both, whose accuracies have no mean, by
-    mean rank.
-    """
-    rows = [] if no_rank(setting) else [setting.row(*method) for method in setting.methods]
-    complete = [row for row in rows if _complete(row) and all(e.speed is not None for e in row)]
-    ranks = setting.mixed
-    return Plane(overall_title(setting), _points(complete, ranks), ranks)
-
-
-def _complete(row: Sequence[Entry]) -> bool:
+def is_complete(row: Sequence[Entry]) -> bool:
+    """Whether every column has an accuracy."""
     return all(entry.sample is not None for entry in row)
 
 
-def _rank_intervals(rows: Sequence[Sequence[Entry]]) -> list[Interval]:
+def mean_rank_intervals(rows: Sequence[Sequence[Entry]]) -> list[Interval]:
+    """Of the mean rank of each row, a method with an accuracy in every column."""
     return rank_intervals([[e.sample for e in row if e.sample is not None] for row in rows])
 
 
-def _points(rows: list[list[Entry]], ranks: bool) -> list[Point]:
-    if not rows:
-        return []
-    draws = _accuracy_draws(rows)
-    observed = np.array([[_mean(entry) for entry in row] for row in rows])
-    if ranks:
-        drawn_quality, quality = -average_ranks(draws), -average_ranks(observed[..., None])[:, 0]
-        intervals = [Interval(-i.high, -i.low, i.method) for i in _rank_intervals(rows)]
-    else:
-        drawn_quality, quality = draws.mean(axis=1), observed.mean(axis=1)
-        intervals = [_quality_interval(*pair) for pair in zip(rows, drawn_quality, strict=True)]
-    drawn_speed = _speed_draws(rows)
-    probability = pareto_front(drawn_speed, drawn_quality).mean(axis=1)
-    speed = np.array([_geometric_mean([entry.speed for entry in row]) for row in rows], float)
-    slow, fast = np.quantile(drawn_speed, (0.025, 0.975), axis=1)
-    front = pareto_front(speed[:, None], quality[:, None])[:, 0]
-    return [
-        Point(
-            row[0].attention,
-            row[0].encoding,
-            float(speed[at]),
-            (float(slow[at]), float(fast[at])),
-            float(quality[at]),
-            intervals[at],
-            _largest([entry.memory for entry in row]),
-            bool(front[at]),
-            float(probability[at]),
-        )
-        for at, row in enumerate(rows)
-    ]
-
-
-def _quality_interval(row: list[Entry], drawn: Float[np.ndarray, " draws"]) -> Interval:
-    single = row[0].sample if len(row) == 1 else None
-    return quantile_interval(drawn, "redrawn per task") if single is None else single.interval
-
-
-def _mean(entry: Entry) -> float:
+def mean_accuracy(entry: Entry) -> float:
+    """Over the runs of an entry that has some."""
     assert entry.sample is not None
     return entry.sample.mean
 
 
-def _accuracy_draws(rows: list[list[Entry]]) -> Float[np.ndarray, "methods tasks draws"]:
+def accuracy_draws(rows: list[list[Entry]]) -> Float[np.ndarray, "methods tasks draws"]:
+    """Accuracies redrawn within their uncertainty."""
     rng = np.random.default_rng(0)
     return np.array(
         [
@@ -302,31 +164,15 @@ def _accuracy_draws(rows: list[list[Entry]]) -> Float[np.ndarray, "methods tasks
     )
 
 
-def _speed_draws(rows: list[list[Entry]]) -> Float[np.ndarray, "methods draws"]:
-    """Geometric means over tasks of a run drawn at random, within the spread of its blocks.
-
-    The spread is (largest − smallest) / median: as a factor, it keeps slow blocks above zero.
-    """
-    rng = np.random.default_rng(1)
-    drawn = []
-    for row in rows:
-        logs = np.zeros(DRAWS)
-        for entry in row:
-            rates, spreads = np.array(entry.speeds).T
-            chosen = rng.integers(0, len(rates), DRAWS)
-            noise = np.log1p(spreads[chosen]) * rng.uniform(-0.5, 0.5, DRAWS)
-            logs += np.log(rates[chosen]) + noise
-        drawn.append(np.exp(logs / len(row)))
-    return np.array(drawn)
-
-
-def _geometric_mean(values: Sequence[float | None]) -> float | None:
+def geometric_mean(values: Sequence[float | None]) -> float | None:
+    """None where one is not known."""
     known = [value for value in values if value is not None and value > 0]
     if not known or len(known) < len(values):
         return None
     return float(np.exp(np.mean(np.log(known))))
 
 
-def _largest(values: Sequence[float | None]) -> float | None:
+def largest(values: Sequence[float | None]) -> float | None:
+    """None where one is not known."""
     known = [value for value in values if value is not None]
     return max(known) if known and len(known) == len(values) else None

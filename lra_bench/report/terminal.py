@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lra_bench.report import readable
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.ranking import Plane
+from lra_bench.report.quality_speed import Plane
 from lra_bench.report.summary import summarise
 from lra_bench.report.tables.table import Cell, Table
 

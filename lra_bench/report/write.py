@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lra_bench.errors import InputError
+from lra_bench.report import readable
 from lra_bench.report.analysis import Analysis, Part
-from lra_bench.report.figures import draw_costs, draw_learning_curves, draw_quality_speed
+from lra_bench.report.cost_by_length import Profile
+from lra_bench.report.figures import draw_plots
 from lra_bench.report.grouping import Study, read_study
 from lra_bench.report.latex import latex_table
 from lra_bench.report.markdown import markdown_report
 from lra_bench.report.page import render_page
+from lra_bench.report.plots import cost_plots
 from lra_bench.results.query import frame, write_csv
 
 PAGE = "report.html"
@@ -81,7 +84,7 @@ def _write(study: Study, directory: Path) -> Written:
     figures["costs"] = [
         path
         for profile in analysis.profiles
-        for path in draw_costs(profile, study.names, directory / "figures")
+        for path in _draw_costs(profile, study, directory / "figures")
     ]
     files = [path for paths in figures.values() for path in paths]
     for table in analysis.tables:
@@ -96,7 +99,20 @@ def _write(study: Study, directory: Path) -> Written:
 
 
 def _write_figures(part: Part, directory: Path) -> list[Path]:
-    files = draw_quality_speed(part, directory)
-    for attention in part.setting.attentions:
-        files += draw_learning_curves(part, attention, directory)
+    setting, files = part.setting, list[Path]()
+    sign = "SYNTHETIC DATA: not the benchmark" if setting.synthetic else ""
+    sign = "partly SYNTHETIC" if setting.mixed else sign
+    if plots := part.quality_speed_plots:
+        files += draw_plots(plots, directory / f"quality-speed-{setting.slug}", 2, sign, png=True)
+    for attention in setting.attentions:
+        name = f"learning-curves-{setting.slug}-{readable.slug(attention)}"
+        if plots := part.curve_plots(attention):
+            files += draw_plots(plots, directory / name, 3, sign)
     return files
+
+
+def _draw_costs(profile: Profile, study: Study, directory: Path) -> list[Path]:
+    plots = cost_plots(profile, study.names)
+    words = readable.listed(["time" if name == "seconds" else name for name in plots])
+    title = f"in brackets: fitted exponents of {words} in N"
+    return draw_plots(list(plots.values()), directory / f"cost-{profile.slug}", 2, "", title)

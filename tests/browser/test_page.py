@@ -197,9 +197,9 @@ def test_points_tell_their_numbers_when_hovered(tab: Tab) -> None:
     tab.page.locator("#mini-plane").scroll_into_view_if_needed()
     host = tab.page.locator('[data-chart="plane-mini-0"]')
     tab.page.wait_for_function(
-        "document.querySelector('[data-chart=plane-mini-0] .markers path')?.__data__"
+        "document.querySelector('[data-chart=plane-mini-0] .markers_marks path')?.__data__"
     )
-    host.locator(".markers path").first.hover()
+    host.locator(".markers_marks path").first.hover()
     tip = tab.page.locator("#tip")
     tip.wait_for(state="visible")
     for words in ("accuracy", "95 %", "examples/s", "peak memory", "redraws"):
@@ -221,7 +221,7 @@ def test_points_can_be_walked_by_keyboard(tab: Tab) -> None:
 
 def test_legend_hides_an_encoding(tab: Tab) -> None:
     tab.draw_everything()
-    markers = tab.page.locator('[data-chart="plane-mini-0"] .markers path')
+    markers = tab.page.locator('[data-chart="plane-mini-0"] .markers_marks path')
     assert markers.count() == 8
     chip = tab.page.locator('#mini-plane [data-hide="rope"]')
     chip.click()
@@ -234,7 +234,7 @@ def test_legend_hides_an_encoding(tab: Tab) -> None:
 def test_hiding_the_last_encoding_shows_all_again(tab: Tab) -> None:
     tab.draw_everything()
     chips = tab.page.locator("#mini-plane [data-hide]")
-    markers = tab.page.locator('[data-chart="plane-mini-0"] .markers path')
+    markers = tab.page.locator('[data-chart="plane-mini-0"] .markers_marks path')
     for at in range(chips.count() - 1):
         chips.nth(at).click()
     assert markers.count() == 2
@@ -247,7 +247,7 @@ def test_labels_do_not_overlap(tab: Tab) -> None:
     tab.draw_everything()
     boxes = tab.page.evaluate(
         """[...document.querySelectorAll('[data-chart^="plane"]')].map(chart =>
-            [...chart.querySelectorAll('.labels text')]
+            [...chart.querySelectorAll('.labels_marks text')]
             .filter(label => label.getAttribute('opacity') !== '0')
             .map(label => label.getBoundingClientRect())
             .map(box => [box.left, box.top, box.right, box.bottom]))"""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from lra_bench.report import readable
 from lra_bench.report.encoding_pairs import level_with_best
 from lra_bench.report.grouping import Entry, Setting
+from lra_bench.report.quality_speed import Point
 from lra_bench.report.ranking import (
-    Point,
     RankedMethod,
     no_average,
     no_rank,
