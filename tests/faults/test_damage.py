@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lra_bench.cli import main
-from tests.program import command, finish, outcomes, variant
+from tests.forked import finish
+from tests.program import command, outcomes, variant
 
 pytestmark = pytest.mark.faults
 

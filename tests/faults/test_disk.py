@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from lra_bench.results.store import ResultsStore
-from tests.program import ROOT, command, finish, outcomes, variant
+from tests.forked import finish
+from tests.program import ROOT, command, outcomes, variant
 
 pytestmark = pytest.mark.faults
 
@@ -49,6 +51,11 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(one)], check=True)
 
 
+def limit_of_files(size: int) -> Callable[[], object]:
+    """What lets no file of a process grow beyond so many bytes."""
+    return partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
+
+
 def without_time(output: Path) -> list[dict[str, object]]:
     return list(outcomes(output).values())
 
@@ -62,7 +69,7 @@ def test_files_of_limited_size_cost_the_checkpoint_not_the_cell(
     assert whole.returncode == 0, whole.stderr
     limited = finish(
         command(tmp_path / "limited", cache, *arguments),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        before=limit_of_files(20_000),
     )
     assert limited.returncode == 0, limited.stderr
     assert "checkpoint not written" in limited.stderr
@@ -78,7 +85,7 @@ def test_files_too_small_for_a_record_end_the_study_with_a_clear_line(
     arguments = command(tmp_path / "store", cache, "--encodings", "rope")[2:]
     limited = finish(
         variant("impatient", *arguments),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
+        before=limit_of_files(1500),
     )
     assert limited.returncode == 1, limited.stderr
     assert "the record can't be written ([Errno 27] File too large)" in limited.stderr
@@ -101,7 +108,7 @@ def test_a_disk_that_is_too_small_for_a_checkpoint(
 
 
 def test_a_disk_that_fills_up_before_the_record(
-    cache: Path, tmp_path: Path, small_disk: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    cache: Path, tmp_path: Path, small_disk: Callable[[str], Path]
 ) -> None:
     disk = small_disk("size=4m")
     arguments = command(disk / "store", cache, "--encodings", "rope", "none")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lra_bench.results.store import ResultsStore
-from tests.program import command, finish, outcomes, start
+from tests.forked import finish, start
+from tests.program import command, outcomes
 
 pytestmark = pytest.mark.faults
 
