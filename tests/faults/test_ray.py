@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.program import ENVIRONMENT, command, finish, outcomes, start
+from tests import forked
+from tests.faults.held import GATE, STEPS
+from tests.program import ENVIRONMENT, ROOT, command, outcomes, start
 
 pytestmark = pytest.mark.faults
 
-# Long enough for both cells to be in the middle of it at the same time.
-CELLS = ("--encodings", "spe-sine:realisations=8,sines=2", "--seeds", "0", "1")
-SETTINGS = {"steps": 1500, "evaluate_every": 250}
+PLUGIN = ("--plugin", str(ROOT / "tests" / "faults" / "held.py"))
+CELLS = ("--encodings", "held", "--seeds", "0", "1", *PLUGIN)
 
 
 @pytest.fixture(scope="module")
@@ -31,66 +32,78 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, Any]:
     """The records of this machine alone."""
     output = tmp_path_factory.mktemp("inline") / "results"
-    ended = finish(command(output, cache, *CELLS, **SETTINGS))
+    ended = forked.finish(command(output, cache, *CELLS), {GATE: ""})
     assert ended.returncode == 0, ended.stderr
     return outcomes(output)
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Two raylets of one core each."""
+class TwoNodes:
+    """A cluster of two nodes of one core each, and the gate before which its cells stand still."""
+
+    def __init__(self, gate: Path) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.gate = gate
+        head = {"num_cpus": 1, "include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.add_node()
+
+    def add_node(self) -> None:
+        self.cluster.add_node(num_cpus=1)
+        self.cluster.wait_for_nodes()
+
+    def lose_node(self) -> None:
+        """Kill the node which is not the head."""
+        (second,) = self.cluster.worker_nodes
+        self.cluster.remove_node(second, allow_graceful=False)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
     pytest.importorskip("ray", reason="Ray is not installed")
-    from ray.cluster_utils import Cluster
-
-    for name, value in {**ENVIRONMENT, "RAY_USAGE_STATS_ENABLED": "0"}.items():
-        monkeypatch.setenv(name, value)
-    one = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    one.add_node(num_cpus=1)
-    one.wait_for_nodes()
-    yield one
-    one.shutdown()
-
-
-def on_cluster(cluster: Any, output: Path, cache: Path) -> subprocess.Popen[str]:
-    more = ("--launcher", "ray", "--ray-address", cluster.address)
-    return start(command(output, cache, *CELLS, *more, **SETTINGS))
+    gate = tmp_path_factory.mktemp("gate") / "open"
+    with pytest.MonkeyPatch.context() as patch:
+        values = {**ENVIRONMENT, "RAY_USAGE_STATS_ENABLED": "0", GATE: str(gate)}
+        for name, value in values.items():
+            patch.setenv(name, value)
+        two = TwoNodes(gate)
+        yield two
+        two.cluster.shutdown()
 
 
-def claimants(process: subprocess.Popen[str], output: Path, wanted: int) -> list[int]:
-    """Process numbers of those who train, once there are so many with a checkpoint."""
-    until = time.monotonic() + 120
+@pytest.fixture
+def cluster(nodes: TwoNodes) -> TwoNodes:
+    """Its gate is closed."""
+    nodes.gate.unlink(missing_ok=True)
+    return nodes
+
+
+def run(cluster: TwoNodes, output: Path, cache: Path) -> subprocess.Popen[str]:
+    more = ("--launcher", "ray", "--ray-address", cluster.cluster.address)
+    return start(command(output, cache, *CELLS, *more))
+
+
+def claimants(process: subprocess.Popen[str], output: Path) -> list[int]:
+    """Process numbers of those who train the two cells, once both have saved a state."""
+    until = time.monotonic() + 240
     while time.monotonic() < until:
         keys = [path.parent.name for path in output.glob("checkpoints/*/current.pt")]
         held = [path for key in keys for path in output.glob(f"claims/{key}.*")]
-        if len(held) >= wanted:
+        if len(held) == 2:
             return [json.loads(path.read_text())["pid"] for path in held]
-        assert process.poll() is None, "the study ended before so many were seen"
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    raise AssertionError("no cell was trained in two minutes")
-
-
-def test_a_node_is_lost_in_the_middle(
-    tmp_path: Path, cache: Path, cluster: Any, expected: dict[str, Any]
-) -> None:
-    output = tmp_path / "results"
-    process = on_cluster(cluster, output, cache)
-    claimants(process, output, 2)
-    (second,) = cluster.worker_nodes
-    cluster.remove_node(second, allow_graceful=False)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert "another worker carries on" in err
-    assert "carrying on from step" in err
-    assert "Traceback" not in err
-    assert outcomes(output) == expected
+    process.kill()
+    raise AssertionError(process.communicate())
 
 
 def test_a_worker_is_killed(
-    tmp_path: Path, cache: Path, cluster: Any, expected: dict[str, Any]
+    tmp_path: Path, cache: Path, cluster: TwoNodes, expected: dict[str, Any]
 ) -> None:
     output = tmp_path / "results"
-    process = on_cluster(cluster, output, cache)
-    os.kill(claimants(process, output, 1)[0], signal.SIGKILL)
+    process = run(cluster, output, cache)
+    os.kill(claimants(process, output)[0], signal.SIGKILL)
+    cluster.gate.touch()
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "another worker carries on" in err
@@ -98,18 +111,39 @@ def test_a_worker_is_killed(
 
 
 def test_ctrl_c_saves_and_the_same_command_carries_on(
-    tmp_path: Path, cache: Path, cluster: Any, expected: dict[str, Any]
+    tmp_path: Path, cache: Path, cluster: TwoNodes, expected: dict[str, Any]
 ) -> None:
     output = tmp_path / "results"
-    process = on_cluster(cluster, output, cache)
-    claimants(process, output, 2)
+    process = run(cluster, output, cache)
+    claimants(process, output)
     process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "which save their states" not in (line := process.stderr.readline()):
+        assert line, "ended before it told its tasks to"
+    cluster.gate.touch()
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == "lra-bench: interrupted; the same command carries on"
     assert "Traceback" not in err
-    process = on_cluster(cluster, output, cache)
+    process = run(cluster, output, cache)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert "carrying on from step" in err
+    assert f"carrying on from step {STEPS}" in err
     assert outcomes(output) == expected
+
+
+def test_a_node_is_lost_in_the_middle(
+    tmp_path: Path, cache: Path, cluster: TwoNodes, expected: dict[str, Any]
+) -> None:
+    output = tmp_path / "results"
+    process = run(cluster, output, cache)
+    claimants(process, output)
+    cluster.lose_node()
+    cluster.gate.touch()
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "another worker carries on" in err
+    assert "carrying on from step" in err
+    assert "Traceback" not in err
+    assert outcomes(output) == expected
+    cluster.add_node()
