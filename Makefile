@@ -12,7 +12,7 @@ TASKS := listops:min_length=10,max_length=60 text:difficulty=easy retrieval \
 # Train a small matrix over all five tasks, offline, and write the report.
 bench: .venv/ready
 	$(BIN)/python run_bench.py run --protocol smoke --tasks $(TASKS) \
-		--attentions linear softmax --encodings none sinusoidal learned rope --output $(RESULTS)
+		--mixers linear softmax --encodings none sinusoidal learned rope --output $(RESULTS)
 	$(BIN)/python run_bench.py report $(RESULTS)
 
 # Style, types and the quick tests.

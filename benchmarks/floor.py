@@ -1,6 +1,6 @@
 """How far a training step is from what the machine could do: operations and bytes, counted.
 
-    python benchmarks/floor.py [--task listops] [--attention linear] [--encoding learned]
+    python benchmarks/floor.py [--task listops] [--mixer linear] [--encoding learned]
 
 One step of the `small` protocol at full length is watched operation by operation: arithmetic of
 matrix products, and bytes of every tensor read or written (each once an operation, whether a cache
@@ -104,13 +104,13 @@ def ceilings(dtype: torch.dtype, rows: int, dim: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", default="listops")
-    parser.add_argument("--attention", default="linear")
+    parser.add_argument("--mixer", default="linear")
     parser.add_argument("--encoding", default="learned")
     arguments = parser.parse_args()
     keep_freed_memory()
     settings = settings_for("small", Spec(arguments.task), {})
     task = tasks.create(Spec(arguments.task))
-    pair = mixers.parse(arguments.attention), encodings.parse(arguments.encoding)
+    pair = mixers.parse(arguments.mixer), encodings.parse(arguments.encoding)
     model = build(task, settings, *pair).train()
     optimiser = build_optimiser(model, settings)
     n = min(settings.length, task.length)

@@ -38,13 +38,13 @@ class Key:
     """One of the cells that are watched; batches are small, so that a run takes minutes."""
 
     task: str
-    attention: str
+    mixer: str
     encoding: str
     length: int
     batch: int
 
     def __str__(self) -> str:
-        return f"{self.task} {self.attention} {self.encoding} N {self.length} B {self.batch}"
+        return f"{self.task} {self.mixer} {self.encoding} N {self.length} B {self.batch}"
 
 
 CELLS = (
@@ -81,7 +81,7 @@ def measure(key: Key, precision: str) -> dict[str, float]:
     steps, workloads, sizes = [], [workload_seconds(precision)], []
     for _ in range(RUNS):
         record = measured(
-            key.task, key.attention, key.encoding, key.length, key.batch, precision=precision
+            key.task, key.mixer, key.encoding, key.length, key.batch, precision=precision
         )
         workloads.append(workload_seconds(precision))
         if record.throughput is None or record.memory is None:

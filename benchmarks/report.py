@@ -21,24 +21,24 @@ from lra_bench.report.write import write_report
 from lra_bench.results.store import ResultsStore
 from tests.records import TASKS, make_record
 
-ATTENTIONS = ("softmax", "linear", *(f"mechanism{n}" for n in range(8)))
+MIXERS = ("softmax", "linear", *(f"mechanism{n}" for n in range(8)))
 ENCODINGS = ("none", "sinusoidal", "learned", "rope", *(f"encoding{n}" for n in range(6)))
 LIMIT_SECONDS, LIMIT_BYTES = 20.0, 5_000_000
 
 
 def fill(store: ResultsStore, count: int) -> None:
-    """Write records of a full product: tasks × attentions × encodings × seeds."""
+    """Write records of a full product: tasks × mixers × encodings × seeds."""
     store.create()
     noise = random.Random(0)
     words = ["step", "loss", "accuracy", "validation", *(str(noise.random()) for _ in range(400))]
-    per_seed = len(TASKS) * len(ATTENTIONS) * len(ENCODINGS)
+    per_seed = len(TASKS) * len(MIXERS) * len(ENCODINGS)
     for number in range(count):
         seed, rest = divmod(number, per_seed)
         rest, task = divmod(rest, len(TASKS))
-        attention, encoding = divmod(rest, len(ENCODINGS))
+        mixer, encoding = divmod(rest, len(ENCODINGS))
         record = make_record(
             TASKS[task],
-            ATTENTIONS[attention],
+            MIXERS[mixer],
             ENCODINGS[encoding],
             seed,
             points=20,

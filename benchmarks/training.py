@@ -31,7 +31,7 @@ DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 SECTIONS = ("speed", "trimming", "overhead", "startup", "memory", "exponents")
 LIMIT_SECONDS = 1200.0
 
-# (task, length, batch, attention): the other suite's examples/s in float32 and the promised
+# (task, length, batch, mixer): the other suite's examples/s in float32 and the promised
 # multiples of it in float32 and in the device's best setting (0: none).
 PEERS = {
     ("listops", 2048, 32, "linear"): (31.0, 2.0, 5.0),
@@ -51,9 +51,7 @@ VARIANTS = (
 )
 
 
-def measured(
-    task: str, attention: str, encoding: str, length: int, batch: int, **values: Any
-) -> Any:
+def measured(task: str, mixer: str, encoding: str, length: int, batch: int, **values: Any) -> Any:
     """The record of one pair at a fixed length and batch, from a fresh process."""
     import torch
 
@@ -61,7 +59,7 @@ def measured(
     from lra_bench.profiling.study import measure_apart, request_of
 
     study = ProfileStudy(
-        attentions=(attention,),
+        mixers=(mixer,),
         encodings=(encoding,),
         task=task,
         lengths=(length,),
@@ -87,11 +85,11 @@ def print_speed(quick: bool, _data_dir: Path) -> None:
     """Training examples/s of the `small` protocol beside the other suite's."""
     print("| cell | setting | examples/s | spread | memory, MB | other suite | ratio | promised |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |")
-    for (task, length, batch, attention), (peer, plain, best) in PEERS.items():
+    for (task, length, batch, mixer), (peer, plain, best) in PEERS.items():
         for precision in precisions():
             used = batch // 8 if quick else batch
-            record = measured(task, attention, ENCODING, length, used, precision=precision)
-            cell = f"{task} {attention}, N {length}, batch {used} | {precision}"
+            record = measured(task, mixer, ENCODING, length, used, precision=precision)
+            cell = f"{task} {mixer}, N {length}, batch {used} | {precision}"
             if record.throughput is None:
                 print(f"| {cell} | {record.status}: {record.reason} |", flush=True)
                 continue
@@ -193,8 +191,8 @@ def print_overhead(quick: bool, _data_dir: Path) -> None:
     """Phases of full-length steps, data gathered by the loop itself."""
     print("| cell | step, ms | data | forward | loss and backward | optimiser | other | outside |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
-    for (task, length, batch, attention), _ in PEERS.items():
-        if attention == "softmax":
+    for (task, length, batch, mixer), _ in PEERS.items():
+        if mixer == "softmax":
             continue
         for precision in precisions():
             found = ask(
@@ -204,7 +202,7 @@ def print_overhead(quick: bool, _data_dir: Path) -> None:
             shares = " | ".join(f"{found[name] / found['step']:.1%}" for name in parts)
             holds = "holds" if found["outside"] < 0.03 else "FAILS"
             print(
-                f"| {task} {attention}, {precision} | {1e3 * found['step']:.1f} | {shares} "
+                f"| {task} {mixer}, {precision} | {1e3 * found['step']:.1f} | {shares} "
                 f"| {found['outside']:.2%}, < 3 %: {holds} |",
                 flush=True,
             )
@@ -220,7 +218,7 @@ def overhead_here(task: str, length: str, batch: str, precision: str, steps: str
 
     keep_freed_memory()
     study = ProfileStudy(
-        attentions=("linear",),
+        mixers=("linear",),
         encodings=(ENCODING,),
         task=task,
         lengths=(int(length),),
@@ -328,7 +326,7 @@ def startup_here(data_dir: str) -> dict[str, Any]:
     original, Trainer.run = Trainer.run, run  # type: ignore[assignment,method-assign]
     source = ["--data-dir", data_dir] if (Path(data_dir) / "imdb").is_dir() else []
     with tempfile.TemporaryDirectory() as output:
-        arguments = ["run", "--protocol", "small", "--tasks", "text", "--attentions", "linear"]
+        arguments = ["run", "--protocol", "small", "--tasks", "text", "--mixers", "linear"]
         arguments += ["--encodings", ENCODING, *(source or ["--source", "synthetic"])]
         try:
             command([*arguments, "--cache-dir", str(cache()), "--output", output])

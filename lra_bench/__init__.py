@@ -1,3 +1,3 @@
-"""Long Range Arena: tasks × attentions × positional encodings, trained, measured, compared."""
+"""Long Range Arena: tasks × mixers × positional encodings, trained, measured, compared."""
 
 __version__ = "0.1.0"

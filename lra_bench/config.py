@@ -89,10 +89,10 @@ class Settings(_Model):
 
 
 class Study(_Model):
-    """A set of cells: tasks × attentions × encodings × seeds under one protocol."""
+    """A set of cells: tasks × mixers × encodings × seeds under one protocol."""
 
     tasks: Some[str] = ("listops", "text", "retrieval", "image", "pathfinder")
-    attentions: Some[str] = ("linear",)
+    mixers: Some[str] = ("linear",)
     encodings: Some[str] = ("none", "sinusoidal", "rope")
     seeds: Some[Seed] = (0,)
     protocol: str = Field("mini", description="name of a protocol or path of a YAML file")
@@ -114,10 +114,10 @@ class Study(_Model):
 
 
 class Cell(_Model):
-    """Task × attention × encoding × seed with the protocol's settings: one training run."""
+    """Task × mixer × encoding × seed with the protocol's settings: one training run."""
 
     task: Spec
-    attention: Spec
+    mixer: Spec
     encoding: Spec
     seed: int
     protocol: str
@@ -132,7 +132,7 @@ class Cell(_Model):
         """
         return {
             "task": str(self.task),
-            "attention": str(self.attention),
+            "mixer": str(self.mixer),
             "encoding": str(self.encoding),
             "seed": self.seed,
             "source": self.source,
@@ -145,7 +145,7 @@ class Cell(_Model):
         return hash_of(self.config)
 
     def __str__(self) -> str:
-        return f"{self.task} × {self.attention} × {self.encoding} × seed {self.seed}"
+        return f"{self.task} × {self.mixer} × {self.encoding} × seed {self.seed}"
 
 
 @cache

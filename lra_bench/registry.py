@@ -1,4 +1,4 @@
-"""Registries of tasks, encodings and attentions: the only places where the suite is extended.
+"""Registries of tasks, encodings and mixers: the only places where the suite is extended.
 
 A built-in part is known by its import target and is imported when it is first used, so that
 listing names costs nothing. A plugin registers its class from an installed entry point or from

@@ -84,6 +84,6 @@ def outcomes(output: Path) -> dict[str, dict[str, Any]]:
             del document["environment"]["commit"]
         identity = record.identity
         task = identity.task.partition(":")[0]
-        cell = (task, identity.attention, identity.encoding, identity.seed)
+        cell = (task, identity.mixer, identity.encoding, identity.seed)
         found[" ".join(map(str, cell))] = document
     return found

@@ -26,7 +26,7 @@ from lra_bench.results.store import ResultsStore
 
 TASKS = ("listops", "text", "retrieval", "image", "pathfinder")
 ENCODINGS = ("none", "sinusoidal", "learned", "rope")
-ATTENTIONS = ("softmax", "linear")
+MIXERS = ("softmax", "linear")
 
 _DATASETS = {
     "listops": "listops",
@@ -42,7 +42,7 @@ _TEST = {"listops": 2000, "text": 25000, "retrieval": 2000, "image": 10000, "pat
 
 def make_record(
     task: str = "text",
-    attention: str = "linear",
+    mixer: str = "linear",
     encoding: str = "rope",
     seed: int = 0,
     *,
@@ -64,23 +64,23 @@ def make_record(
     points: int = 8,
 ) -> Record:
     """One training record; what is not given is plausible and depends on the names and the seed."""
-    rng = np.random.default_rng(_number(task, attention, encoding, seed))
+    rng = np.random.default_rng(_number(task, mixer, encoding, seed))
     length = _LENGTH.get(task, 1024)
     total = total or _TEST.get(task, 1000)
-    lift = 0.01 * (_number(encoding) % 7) - (0.02 if attention == "linear" else 0.0)
+    lift = 0.01 * (_number(encoding) % 7) - (0.02 if mixer == "linear" else 0.0)
     share = _BASE.get(task, 0.5) + lift + rng.normal(0, 0.006) if accuracy is None else accuracy
     correct = round(float(np.clip(share, 0, 1)) * total)
-    quadratic = attention == "softmax"
+    quadratic = mixer == "softmax"
     rate = speed or (120.0 * (1024 / length) ** (2 if quadratic else 1) / (2 if quadratic else 1))
     rate *= 1.0 if speed else 1 - 0.05 * (_number(encoding) % 5)
     peak = memory or int(3e8 * (length / 1024) ** (1.6 if quadratic else 1))
     identity = Identity(
         task=task,
-        attention=attention,
+        mixer=mixer,
         encoding=encoding,
         seed=seed,
         protocol=protocol,
-        hash=_hash(task, attention, encoding, seed, protocol, synthetic),
+        hash=_hash(task, mixer, encoding, seed, protocol, synthetic),
         config=config or {"layers": 2, "dim": 64, "heads": 2, "steps": 400, "length": length},
     )
     done = status == "done"
@@ -123,20 +123,20 @@ def make_record(
 
 
 def make_profile(
-    attention: str, encoding: str, length: int, *, seed: int = 0, task: str = "text"
+    mixer: str, encoding: str, length: int, *, seed: int = 0, task: str = "text"
 ) -> Record:
     """A profile record: cost grows as N² for softmax and as N otherwise, with a fixed overhead."""
-    quadratic = attention == "softmax"
+    quadratic = mixer == "softmax"
     seconds = 1e-3 + (2.5e-8 * length**2 if quadratic else 2e-5 * length)
     peak = int(5e7 + (60 * length**2 if quadratic else 9e4 * length))
-    base = make_record(task, attention, encoding, seed, speed=1 / seconds, memory=peak)
-    rng = np.random.default_rng(_number(attention, encoding, length))
+    base = make_record(task, mixer, encoding, seed, speed=1 / seconds, memory=peak)
+    rng = np.random.default_rng(_number(mixer, encoding, length))
     return base.model_copy(
         update={
             "kind": "profile",
             "accuracy": None,
             "identity": base.identity.model_copy(
-                update={"hash": f"{_number(attention, encoding, length, 'profile'):016x}"}
+                update={"hash": f"{_number(mixer, encoding, length, 'profile'):016x}"}
             ),
             "throughput": _throughput(1 / seconds, length, 8, rng),
         }
@@ -148,7 +148,7 @@ def make_study(
     *,
     tasks: Sequence[str] = TASKS,
     encodings: Sequence[str] = ENCODINGS,
-    attentions: Sequence[str] = ATTENTIONS,
+    mixers: Sequence[str] = MIXERS,
     seeds: Iterable[int] = range(3),
     **settings: Any,
 ) -> ResultsStore:
@@ -156,9 +156,9 @@ def make_study(
     return write_store(
         root,
         [
-            make_record(task, attention, encoding, seed, **settings)
+            make_record(task, mixer, encoding, seed, **settings)
             for task in tasks
-            for attention in attentions
+            for mixer in mixers
             for encoding in encodings
             for seed in seeds
         ],
@@ -179,25 +179,23 @@ def write_plan(root: Path, cells: Iterable[dict[str, Any]]) -> None:
     (root / "study.json").write_text(json.dumps({"cells": list(cells)}), encoding="utf-8")
 
 
-def planned(task: str, attention: str, encoding: str, seed: int = 0, **more: Any) -> dict[str, Any]:
+def planned(task: str, mixer: str, encoding: str, seed: int = 0, **more: Any) -> dict[str, Any]:
     """One cell of a plan."""
     return {
         "task": task,
-        "attention": attention,
+        "mixer": mixer,
         "encoding": encoding,
         "seed": seed,
         "protocol": "mini",
         "valid": True,
         "reason": None,
-        "hash": _hash(task, attention, encoding, seed, str(more.get("protocol", "mini")), False),
+        "hash": _hash(task, mixer, encoding, seed, str(more.get("protocol", "mini")), False),
         **more,
     }
 
 
-def _hash(
-    task: str, attention: str, encoding: str, seed: int, protocol: str, synthetic: bool
-) -> str:
-    return f"{_number(task, attention, encoding, seed, protocol, synthetic):016x}"
+def _hash(task: str, mixer: str, encoding: str, seed: int, protocol: str, synthetic: bool) -> str:
+    return f"{_number(task, mixer, encoding, seed, protocol, synthetic):016x}"
 
 
 def _accuracy(correct: int, total: int, points: int, rng: np.random.Generator) -> Accuracy:

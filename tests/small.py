@@ -43,7 +43,7 @@ def prepared_set(directory: Path, examples: int = 160) -> Path:
     return directory
 
 
-def small_cell(attention: str = "linear", encoding: str = "rope", **settings: Any) -> Cell:
+def small_cell(mixer: str = "linear", encoding: str = "rope", **settings: Any) -> Cell:
     """A cell of some seconds at most."""
     values: dict[str, Any] = {
         "length": 64,
@@ -61,7 +61,7 @@ def small_cell(attention: str = "linear", encoding: str = "rope", **settings: An
     }
     return Cell(
         task=Spec("text"),
-        attention=Spec(attention),
+        mixer=Spec(mixer),
         encoding=Spec(encoding),
         seed=0,
         protocol="test",

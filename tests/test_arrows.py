@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lra_bench.encodings import encodings
+from lra_bench.mixers import mixers
 from lra_bench.registry import Registry
 from lra_bench.tasks import tasks
 
@@ -25,7 +26,7 @@ ORDER = [
     ["measure"],
     ["training"],
     ["model"],
-    ["attention", "mixers"],
+    ["mixers"],
     ["encodings", "tasks"],
     ["data", "fused", "results"],
     ["command_parser", "config"],
@@ -85,7 +86,7 @@ def test_arrows_that_are_mended_are_no_longer_excused() -> None:
     assert not WRONG - known
 
 
-@pytest.mark.parametrize("registry", [encodings, tasks])
+@pytest.mark.parametrize("registry", [encodings, mixers, tasks])
 def test_no_part_imports_the_module_of_another(registry: Registry[Any]) -> None:
     modules = {registry.get(name).__module__ for name in registry.names()}
     for module in sorted(modules):

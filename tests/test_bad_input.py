@@ -109,7 +109,7 @@ WRONG_STUDY = {
     "tasks": st.one_of(
         st.integers(), st.none(), TEXT, st.just([]), st.just([1]), st.lists(unknown(tasks.names()))
     ),
-    "attentions": st.one_of(st.integers(), st.just([]), st.lists(unknown(mixers.names()))),
+    "mixers": st.one_of(st.integers(), st.just([]), st.lists(unknown(mixers.names()))),
     "encodings": st.one_of(
         st.integers(),
         st.just([]),
@@ -237,7 +237,7 @@ def flags() -> st.SearchStrategy[Case]:
     dry = [*DRY, *SYNTHETIC]
     known = {
         "tasks": tasks.names(),
-        "attentions": mixers.names(),
+        "mixers": mixers.names(),
         "encodings": encodings.names(),
     }
     choices = [
@@ -263,7 +263,7 @@ def flags() -> st.SearchStrategy[Case]:
         TEXT.map(lambda x: ["run", "--tasks", "text", *SYNTHETIC, "--device", f"x{x}"]),
         TEXT.map(lambda x: [*dry, f"--zz{x}"]),
         unknown(list(COMMANDS)).map(lambda x: [x]),
-        unknown(["tasks", "encodings", "attentions", "protocols"]).map(lambda x: ["list", x]),
+        unknown(["tasks", "encodings", "mixers", "protocols"]).map(lambda x: ["list", x]),
         unknown(encodings.names() + mixers.names()).map(lambda x: ["check", "--quick", x]),
         unknown(encodings.names()).map(lambda x: ["show", x]),
         st.integers(max_value=0).map(lambda x: ["show", "rope", "--length", str(x)]),
@@ -484,7 +484,7 @@ def good_store(directory: Path) -> None:
 PLAN = json.dumps({"cells": [planned("text", "linear", "rope", hash="0" * 64)]})
 PLAN_CELL = st.one_of(
     SCRAP,
-    st.sampled_from(["task", "attention", "encoding", "seed", "protocol", "valid"]).map(
+    st.sampled_from(["task", "mixer", "encoding", "seed", "protocol", "valid"]).map(
         lambda gone: {
             key: value for key, value in planned("text", "linear", "rope").items() if key != gone
         }

@@ -24,13 +24,13 @@ class Dense(Encoding):
 
 
 class Wishful(Encoding):
-    """Needs what no attention has."""
+    """Needs what no mixer has."""
 
     needs = frozenset({"two left feet"})
 
 
 class Mixing(Encoding):
-    """Uses the hooks that ask nothing of an attention."""
+    """Uses the hooks that ask nothing of a mixer."""
 
     def embed(self, x, codes):  # type: ignore[no-untyped-def]
         return x
@@ -44,7 +44,7 @@ class Bare(Attention):
 
 
 @pytest.mark.parametrize(
-    ("attention", "encoding", "reason"),
+    ("mixer", "encoding", "reason"),
     [
         ("softmax", Dense, None),
         ("linear", Dense, "has a dense bias, which this mixer cannot add"),
@@ -54,13 +54,13 @@ class Bare(Attention):
     ],
 )
 def test_reasons_follow_from_declarations(
-    attention: str, encoding: type[Encoding], reason: str | None
+    mixer: str, encoding: type[Encoding], reason: str | None
 ) -> None:
-    built = mixers.create(mixers.parse(attention), GEOMETRY, 0.0)
+    built = mixers.create(mixers.parse(mixer), GEOMETRY, 0.0)
     assert incompatibility(built, encoding(GEOMETRY)) == reason
 
 
-def test_an_attention_without_hooks_takes_what_needs_none() -> None:
+def test_a_mixer_without_hooks_takes_what_needs_none() -> None:
     bare = Bare(GEOMETRY)
     assert incompatibility(bare, Mixing(GEOMETRY)) is None
     reason = incompatibility(bare, Dense(GEOMETRY))
@@ -68,7 +68,7 @@ def test_an_attention_without_hooks_takes_what_needs_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attention", "valid"),
+    ("mixer", "valid"),
     [
         ("linear", True),
         ("linear:features=relu2", True),
@@ -78,8 +78,8 @@ def test_an_attention_without_hooks_takes_what_needs_none() -> None:
         ("softmax", False),
     ],
 )
-def test_parameters_narrow_what_an_attention_provides(attention: str, valid: bool) -> None:
-    reason = why_not(encodings.parse("leap"), mixers.parse(attention))
+def test_parameters_narrow_what_a_mixer_provides(mixer: str, valid: bool) -> None:
+    reason = why_not(encodings.parse("leap"), mixers.parse(mixer))
     assert (reason is None) == valid
 
 

@@ -100,7 +100,7 @@ def test_plugin_is_listed(plugin: Path) -> None:
     assert rows["scaled"]["origin"] == "scaled.py"
 
 
-@pytest.mark.parametrize("kind", ["tasks", "encodings", "attentions", "protocols"])
+@pytest.mark.parametrize("kind", ["tasks", "encodings", "mixers", "protocols"])
 def test_list_imports_nothing_heavy(kind: str) -> None:
     code = (
         "import sys; from lra_bench.cli import main; main(['list', sys.argv[1]]);"
@@ -125,7 +125,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_dry_run_prints_the_plan(tmp_path: Path) -> None:
     result = program(
         "run", "--dry-run", "--protocol", "smoke", "--tasks", "text", "image",
-        "--attentions", "linear", "--encodings", "rope", "fire", "--output", tmp_path / "x",
+        "--mixers", "linear", "--encodings", "rope", "fire", "--output", tmp_path / "x",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "4 cells: 2 valid, 0 done, 2 invalid" in result.stdout
@@ -137,7 +137,7 @@ BAD = {
     "command": (["rum"], "did you mean 'run'?"),
     "task": (["run", "--tasks", "txt"], "did you mean 'text'?"),
     "encoding": (["run", "--encodings", "ropee"], "did you mean 'rope'?"),
-    "attention": (["run", "--attentions", "sofmax"], "did you mean 'softmax'?"),
+    "mixer": (["run", "--mixers", "sofmax"], "did you mean 'softmax'?"),
     "parameter": (["run", "--encodings", "rope:stagge=inputs"], "did you mean 'stage'?"),
     "value": (["run", "--encodings", "rope:stage=here"], "does not fit"),
     "protocol": (["run", "--protocol", "smal"], "did you mean 'small'?"),

@@ -17,8 +17,8 @@ GROUPS: dict[str, list[list[str]]] = {
     "run": [
         ["study.yaml"],
         ["--tasks", "text", "pathfinder:size=64"],
-        ["--attentions=linear"],
-        ["--attentions", "softmax"],
+        ["--mixers=linear"],
+        ["--mixers", "softmax"],
         ["--seeds", "0", "1"],
         ["--set", "steps=1", "source=mine.yaml"],
         ["--plugins", "plugins/own.py", "other.py"],
@@ -93,7 +93,7 @@ def test_the_flags_of_a_study_are_its_keys(key: str) -> None:
     assert parsed("run", f"--{key.replace('_', '-')}", value)[key] is not None
 
 
-@pytest.mark.parametrize("key", ["attentions", "encodings", "tokens", "lengths", "plugins"])
+@pytest.mark.parametrize("key", ["mixers", "encodings", "tokens", "lengths", "plugins"])
 def test_the_flags_of_a_profile_are_its_keys(key: str) -> None:
     value = {"tokens": "real", "lengths": "64"}.get(key, "x")
     assert parsed("profile", f"--{key}", value)[key] is not None

@@ -19,7 +19,7 @@ TASKS = ("listops", "text", "retrieval", "image", "pathfinder")
 def cell(**changes: object) -> Cell:
     values = {
         "task": Spec("text"),
-        "attention": Spec("linear"),
+        "mixer": Spec("linear"),
         "encoding": Spec("rope"),
         "seed": 0,
         "protocol": "mini",

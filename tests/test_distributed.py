@@ -46,7 +46,7 @@ class Sparing(Encoding):
 # A pair task and a single one; draws that must be the same in both processes; micro-batches.
 STUDY = (
     *("--tasks", "text:difficulty=easy", "retrieval:difficulty=easy"),
-    *("--attentions", "performer:number=16"),
+    *("--mixers", "performer:number=16"),
     *("--encodings", "spe-sine:realisations=8,sines=2", "sparing"),
 )
 SETTINGS: dict[str, Any] = {"dropout": 0, "accumulate": 2, "clip": 0.05, "length": 512}

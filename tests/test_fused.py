@@ -290,12 +290,12 @@ def test_not_a_number_stays_one(dtype: torch.dtype) -> None:
     assert residual_norm.residual_norm(x, x, gain, gain, 1e-6, 0.0)[1].isnan().all()
 
 
-@pytest.mark.parametrize("attention", ["linear", "linear:features=relu2", "performer", "softmax"])
+@pytest.mark.parametrize("mixer", ["linear", "linear:features=relu2", "performer", "softmax"])
 def test_a_model_without_the_kernels_is_the_same(
-    attention: str, monkeypatch: pytest.MonkeyPatch
+    mixer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(length=64, layers=2, dim=32, qkv=32, mlp=48, dropout=0.0)
-    network = build(tasks.create(Spec("text")), settings, mixers.parse(attention), Spec("rope"))
+    network = build(tasks.create(Spec("text")), settings, mixers.parse(mixer), Spec("rope"))
     tokens, lengths = torch.randint(1, 257, (3, 40)), torch.tensor([40, 31, 7])
     tokens *= torch.arange(40) < lengths[:, None]
     found = []

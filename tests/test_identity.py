@@ -66,7 +66,7 @@ def cell(**settings: Any) -> Cell:
     values = {"precision": "bfloat16", "compile": False, "length": 128, **settings}
     return Cell(
         task=Spec("text"),
-        attention=Spec("linear"),
+        mixer=Spec("linear"),
         encoding=Spec("rope"),
         seed=0,
         protocol="lra",
@@ -88,7 +88,7 @@ def test_a_setting_at_its_default_changes_no_hash() -> None:
 
 def test_the_canonical_form_stays() -> None:
     told = (
-        '{"attention":"linear","compile":false,"encoding":"rope","length":128,'
+        '{"compile":false,"encoding":"rope","length":128,"mixer":"linear",'
         '"precision":"bfloat16","seed":0,"source":"local","task":"text"}'
     )
     assert cell().hash == hashlib.sha256(told.encode()).hexdigest()

@@ -191,7 +191,7 @@ def test_memory_is_estimated_from_records_of_the_like() -> None:
     longer = small_cell(length=640)
     assert needs.of(longer) == memory.estimate(longer)
     assert memory.estimate(longer) > 5 * memory.estimate(small_cell(length=64))
-    quadratic = small_cell(attention="softmax", length=640)
+    quadratic = small_cell(mixer="softmax", length=640)
     assert memory.estimate(quadratic) > memory.estimate(longer)
 
 

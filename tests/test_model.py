@@ -12,18 +12,16 @@ from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
 
 
-def model(
-    task: str = "text", attention: str = "linear", encoding: str = "rope", **settings: object
-):
+def model(task: str = "text", mixer: str = "linear", encoding: str = "rope", **settings: object):
     torch.manual_seed(0)
     values = {"length": 128, "layers": 2, "dim": 32, "qkv": 32, "mlp": 32, **settings}
-    built = build(tasks.create(Spec(task)), Settings(**values), Spec(attention), Spec(encoding))
+    built = build(tasks.create(Spec(task)), Settings(**values), Spec(mixer), Spec(encoding))
     return built.eval()
 
 
-@pytest.mark.parametrize("attention", ["softmax", "linear", "performer"])
-def test_an_empty_sequence_has_a_defined_vector_and_changes_no_other(attention: str) -> None:
-    network = model(attention=attention, encoding="rope")
+@pytest.mark.parametrize("mixer", ["softmax", "linear", "performer"])
+def test_an_empty_sequence_has_a_defined_vector_and_changes_no_other(mixer: str) -> None:
+    network = model(mixer=mixer, encoding="rope")
     tokens = torch.randint(1, 200, (2, 10), generator=torch.Generator().manual_seed(0))
     alone = network.encoder(tokens[:1], None)
     tokens[1] = 0
@@ -36,10 +34,10 @@ def test_an_empty_sequence_has_a_defined_vector_and_changes_no_other(attention: 
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-@pytest.mark.parametrize("attention", ["softmax", "linear"])
+@pytest.mark.parametrize("mixer", ["softmax", "linear"])
 @pytest.mark.parametrize("encoding", ["none", "sinusoidal", "learned", "rope"])
-def test_padding_changes_nothing(attention: str, encoding: str, pooling: str) -> None:
-    network = model(attention=attention, encoding=encoding, pooling=pooling)
+def test_padding_changes_nothing(mixer: str, encoding: str, pooling: str) -> None:
+    network = model(mixer=mixer, encoding=encoding, pooling=pooling)
     tokens = torch.randint(1, 257, (3, 40))
     lengths = torch.tensor([40, 25, 7])
     tokens *= torch.arange(40) < lengths[:, None]

@@ -30,7 +30,7 @@ TINY = {"layers": 1, "dim": 16, "qkv": 16, "mlp": 16, "precision": "float32"}
 
 
 def study(**values: object) -> ProfileStudy:
-    given = {"attentions": ("linear",), "lengths": (64,), "batch": 2, "set": TINY}
+    given = {"mixers": ("linear",), "lengths": (64,), "batch": 2, "set": TINY}
     return ProfileStudy(**{**given, **values})  # type: ignore[arg-type]
 
 
@@ -205,7 +205,7 @@ def test_phases_add_up_to_the_step() -> None:
     from lra_bench.model.classifier import build
 
     watch = Stopwatch(CPU)
-    model = build(sized_task(Spec("text"), 64), cell.settings, cell.attention, cell.encoding)
+    model = build(sized_task(Spec("text"), 64), cell.settings, cell.mixer, cell.encoding)
     trainer = TimedTrainer(watch, model, timed(data, watch), cell.settings, 0, "float32")
     phases = measure_phases(trainer, 3, 0.1)
     parts = phases.data + phases.forward + phases.loss_and_backward + phases.optimiser
@@ -233,7 +233,7 @@ def test_the_command_lists_invalid_pairs_and_runs_plugins(
         '    """Nothing."""\n'
     )
     small = [f"{key}={value}" for key, value in TINY.items()]
-    command = ["profile", "--encodings", "profiled", "fire", "--attentions", "linear"]
+    command = ["profile", "--encodings", "profiled", "fire", "--mixers", "linear"]
     command += ["--lengths", "64", "--batch", "2", "--plugins", str(plugin), "--set", *small]
     command += ["--output", str(tmp_path / "store"), "--device", "cpu"]
     assert main([*command, "--dry-run"]) == 0
@@ -250,7 +250,7 @@ def test_the_command_lists_invalid_pairs_and_runs_plugins(
 def test_a_trace_leaves_its_files_and_prints_its_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["profile", "--trace", "--attentions", "linear", "--lengths", "64", "--batch", "2"]
+    command = ["profile", "--trace", "--mixers", "linear", "--lengths", "64", "--batch", "2"]
     command += ["--tokens", "random", "--steps", "2", "--device", "cpu"]
     command += ["--set", "precision=float32", "evaluation_batch=2"]
     assert main([*command, "--output", str(tmp_path)]) == 0

@@ -79,10 +79,10 @@ def test_profiles_do_not_enter_accuracy_tables() -> None:
 
 
 def costing(
-    attention: str, encoding: str, length: int, seconds: float, memory: float, **config: object
+    mixer: str, encoding: str, length: int, seconds: float, memory: float, **config: object
 ) -> Record:
     """A profile record of exactly these costs a training example; inference costs a quarter."""
-    record = make_profile(attention, encoding, length)
+    record = make_profile(mixer, encoding, length)
     assert record.throughput is not None
     speed = {
         "train_examples_per_second": 1 / seconds,

@@ -26,9 +26,9 @@ from tests.records import make_profile, make_record, make_study, planned, write_
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("study")
     store = make_study(root, tasks=["text", "image"], encodings=["none", "rope"], seeds=range(2))
-    for attention in ("softmax", "linear"):
+    for mixer in ("softmax", "linear"):
         for length in (1024, 2048, 4096):
-            store.write(make_profile(attention, "rope", length))
+            store.write(make_profile(mixer, "rope", length))
     write_plan(root, [planned("text", "linear", "fire", valid=False, reason="has a dense bias")])
     return root
 
@@ -84,7 +84,7 @@ def test_reports_of_the_same_records_are_the_same(
 
 def test_terminal_has_tables_and_a_plot(study: Path) -> None:
     shown = terminal_report(Analysis(read_study(study)))
-    assert "Test accuracy, softmax attention" in shown
+    assert "Test accuracy under softmax" in shown
     assert "on the front" in shown
     assert "has a dense bias" in shown
 

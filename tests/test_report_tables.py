@@ -220,7 +220,7 @@ def obstacles(record: object, model: str) -> list[str]:
 
 
 def lra_text(**settings: object) -> object:
-    parts = {"attention": "softmax", "encoding": "sinusoidal"}
+    parts = {"mixer": "softmax", "encoding": "sinusoidal"}
     chosen = {**parts, "protocol": "lra", "dataset": "imdb", "total": 25000, **settings}
     return make_record("text", **chosen)  # type: ignore[arg-type]
 
@@ -256,15 +256,15 @@ def test_listops_bracket_bug_is_flagged() -> None:
     assert any("bracket bug" in reason for reason in found)
 
 
-def models_beside(task: str, attention: str, encoding: str = "sinusoidal") -> set[str]:
+def models_beside(task: str, mixer: str, encoding: str = "sinusoidal") -> set[str]:
     """Published models that a measured one is set beside."""
-    record = make_record(task, attention, encoding, protocol="lra")
+    record = make_record(task, mixer, encoding, protocol="lra")
     (setting,) = build_study([record], ROOT).settings
     return {pair.published.name for pair in side_by_side(setting)}
 
 
 @pytest.mark.parametrize(
-    ("task", "attention", "models"),
+    ("task", "mixer", "models"),
     [
         ("text", "softmax", {"Transformer"}),
         ("text", "linear", {"Linear Transformer"}),
@@ -284,9 +284,9 @@ def models_beside(task: str, attention: str, encoding: str = "sinusoidal") -> se
     ],
 )
 def test_counterparts_are_found_by_parts_and_their_parameters(
-    task: str, attention: str, models: set[str]
+    task: str, mixer: str, models: set[str]
 ) -> None:
-    assert models_beside(task, attention) == models
+    assert models_beside(task, mixer) == models
 
 
 def test_encodings_are_told_apart_by_their_parameters() -> None:
@@ -297,14 +297,14 @@ def test_encodings_are_told_apart_by_their_parameters() -> None:
 
 
 def test_what_no_parameter_matches_is_an_obstacle() -> None:
-    record = lra_text(attention="linear:features=relu")
+    record = lra_text(mixer="linear:features=relu")
     assert obstacles(record, "Performer") == [
         "published with features relu(x) + 0.001, without a random projection"
     ]
 
 
 def test_parameters_that_the_published_model_does_not_have_are_obstacles() -> None:
-    record = lra_text(attention="linear:normaliser=rms", encoding="sinusoidal:grid=true")
+    record = lra_text(mixer="linear:normaliser=rms", encoding="sinusoidal:grid=true")
     found = obstacles(record, "Linear Transformer")
     assert "here with normaliser=rms" in found
     assert "here with grid=true" in found
@@ -314,10 +314,10 @@ def test_parameters_that_the_published_model_does_not_have_are_obstacles() -> No
 def test_a_model_published_with_sizes_of_its_own_says_so() -> None:
     sizes = {"layers": 4, "heads": 4, "dim": 32, "qkv": 16, "mlp": 32, "pooling": "mean"}
 
-    def found(attention: str, model: str) -> list[str]:
+    def found(mixer: str, model: str) -> list[str]:
         record = make_record(
             "pathfinder",
-            attention,
+            mixer,
             "sinusoidal",
             protocol="lra",
             total=20000,

@@ -140,8 +140,8 @@ def test_an_earlier_checkpoint_is_read_by_todays_names(tmp_path: Path) -> None:
     ("arguments", "complaint"),
     [
         (["rop"], "did you mean 'rope'?"),
-        (["fire", "--attention", "linear"], "has a dense bias, which this mixer cannot add"),
-        (["none", "--attention", "conv"], "mixer 'conv' is no attention: it has no weights"),
+        (["fire", "--mixer", "linear"], "has a dense bias, which this mixer cannot add"),
+        (["none", "--mixer", "conv"], "mixer 'conv' is no attention: it has no weights"),
         (["rope", "--length", "1"], "at least 2 tokens"),
         (["rope", "--checkpoint", "nowhere"], "needs --task and --protocol"),
         (

@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lra_bench.cli import main
+from lra_bench.config import hash_of
 from lra_bench.errors import InputError
 from lra_bench.results.migrations import MIGRATIONS, migrate
+from lra_bench.results.plan_file import read_cells
 from lra_bench.results.record import SCHEMA_VERSION, Record
 from lra_bench.results.store import ResultsStore, parse_record, read_record
-from tests.records import make_record, write_store
+from tests.records import make_record, planned, write_store
 from tests.replacing import replace
 
 OLD = Path(__file__).parent / "fixtures" / "record-v1.json"
@@ -79,13 +81,13 @@ NAMES = st.one_of(
 
 @given(NAMES, NAMES, NAMES, NAMES, st.integers())
 def test_no_name_leaves_the_directory(
-    task: str, attention: str, encoding: str, digest: str, seed: int
+    task: str, mixer: str, encoding: str, digest: str, seed: int
 ) -> None:
     store = ResultsStore("/store")
     identity = make_record().identity.model_copy(
         update={
             "task": task,
-            "attention": attention,
+            "mixer": mixer,
             "encoding": encoding,
             "hash": digest,
             "seed": seed,
@@ -217,6 +219,26 @@ def test_memory_of_an_earlier_version_is_told_as_the_whole_run_s() -> None:
     profile = parse_record(json.dumps(text).encode()).memory
     assert profile is not None
     assert profile.method == text["memory"]["method"]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_was_called_attention_is_the_mixer(damaged: bool) -> None:
+    text = json.loads(OLD.read_text())
+    name = text["identity"]["attention"]
+    if damaged:
+        text["identity"]["hash"] = "0" * 64
+    identity = parse_record(json.dumps(text).encode()).identity
+    assert identity.mixer == identity.config["mixer"] == name
+    assert "attention" not in identity.config
+    assert (identity.hash if damaged else identity.former_hash) == text["identity"]["hash"]
+    assert (identity.hash == hash_of(identity.config)) != damaged
+
+
+def test_a_plan_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    cell = planned("text", "linear", "rope")
+    earlier = {"attention" if name == "mixer" else name: value for name, value in cell.items()}
+    (tmp_path / "study.json").write_text(json.dumps({"cells": [earlier]}))
+    assert read_cells(tmp_path) == [cell]
 
 
 def test_migrations_are_a_chain_without_gaps() -> None:

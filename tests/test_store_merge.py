@@ -24,7 +24,7 @@ def true_record(seed: int = 0, **more: Any) -> Record:
     identity = record.identity
     config = {
         "task": identity.task,
-        "attention": identity.attention,
+        "mixer": identity.mixer,
         "encoding": identity.encoding,
         "seed": identity.seed,
         "length": 4096,

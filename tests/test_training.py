@@ -89,7 +89,7 @@ def resident() -> int:
 def test_memory_freed_in_training_is_not_held_through_an_evaluation(prepared: Path) -> None:
     one = small_cell()
     data = load(prepared, one.settings, 64, CPU)
-    model = build(tasks.create(one.task), one.settings, one.attention, one.encoding)
+    model = build(tasks.create(one.task), one.settings, one.mixer, one.encoding)
     trainer = Trainer(model, data, one.settings, 0, "float32")
     trainer.score("validation", data.validation)
     before = resident()
@@ -146,7 +146,7 @@ def test_best_checkpoint_scores_what_it_scored(prepared: Path) -> None:
     cell = small_cell(dropout=0.1)
     data = load(prepared, cell.settings, 64, CPU)
     torch.manual_seed(0)
-    network = build(tasks.create(cell.task), cell.settings, cell.attention, cell.encoding)
+    network = build(tasks.create(cell.task), cell.settings, cell.mixer, cell.encoding)
     state = Trainer(network, data, cell.settings, 0, "float32").run()
     assert state.best is not None
     again = evaluate(network, data.validation, 16, "float32")
@@ -318,7 +318,7 @@ def test_a_state_that_cannot_be_saved_costs_the_state_alone(
 
     cell, lines = small_cell(steps=10), []
     data = load(prepared, cell.settings, 64, CPU)
-    network = build(tasks.create(cell.task), cell.settings, cell.attention, cell.encoding)
+    network = build(tasks.create(cell.task), cell.settings, cell.mixer, cell.encoding)
     told = Progress(say=lines.append)
     trainer = Trainer(network, data, cell.settings, 0, "float32", Full(tmp_path), told)
     assert trainer.run().step == 10
@@ -336,7 +336,7 @@ def test_divergence_is_a_record(prepared: Path, tmp_path: Path) -> None:
 def test_scores_that_are_not_finite_answer_nothing(prepared: Path, value: float) -> None:
     """Though the largest of such scores, the first, is the right class of half the examples."""
     cell = small_cell()
-    network = build(tasks.create(cell.task), cell.settings, cell.attention, cell.encoding)
+    network = build(tasks.create(cell.task), cell.settings, cell.mixer, cell.encoding)
     network.register_forward_hook(lambda module, inputs, scores: torch.full_like(scores, value))
     score = evaluate(network, load(prepared, cell.settings, 64, CPU).test, 16, "float32")
     assert (score.correct, score.not_finite, score.total) == (0, 61, 61)
@@ -383,7 +383,7 @@ def test_accumulated_gradients_equal_the_whole_batch(prepared: Path) -> None:
         cell = small_cell(accumulate=parts, dropout=0.0)
         data = load(prepared, cell.settings, 64, CPU)
         torch.manual_seed(0)
-        network = build(tasks.create(cell.task), cell.settings, cell.attention, cell.encoding)
+        network = build(tasks.create(cell.task), cell.settings, cell.mixer, cell.encoding)
         trainer = Trainer(network, data, cell.settings, 0, "float32")
         for chosen in trainer.order.examples(0).reshape(parts, -1):
             trainer.step(data.train.gather(chosen), 1 / parts)

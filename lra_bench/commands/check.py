@@ -1,4 +1,4 @@
-"""`check`: put encodings and attentions through the conformance suite."""
+"""`check`: put encodings and mixers through the conformance suite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lra_bench.command_parser import CommandParser
 if TYPE_CHECKING:
     from lra_bench.check.suite import Part, Row
 
-HELP = "test encodings and attentions for the suite's invariants"
+HELP = "test encodings and mixers for the suite's invariants"
 
 EXIT_BROKEN = 1
 
@@ -66,7 +66,7 @@ def _parts(arguments: argparse.Namespace) -> list[Part]:
     elif not parts:
         parts = [part for part in all_parts() if part not in built_in]
     if not parts:
-        raise InputError("name encodings or attentions to check, or give --all or --plugins FILE")
+        raise InputError("name encodings or mixers to check, or give --all or --plugins FILE")
     if arguments.variants:
         parts = [one for part in parts for one in (part, *variants(part))]
     return list(dict.fromkeys(parts))

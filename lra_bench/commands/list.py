@@ -1,4 +1,4 @@
-"""`list`: the registered tasks, encodings, attentions and protocols, and which pairs are valid."""
+"""`list`: the registered tasks, encodings, mixers and protocols, and which pairs are valid."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from lra_bench.command_parser import CommandParser
 
-HELP = "list tasks, encodings, attentions, protocols, or the compatibility of all pairs"
-KINDS = ("tasks", "encodings", "attentions", "protocols", "compatibility")
+HELP = "list tasks, encodings, mixers, protocols, or the compatibility of all pairs"
+KINDS = ("tasks", "encodings", "mixers", "protocols", "compatibility")
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -46,7 +46,7 @@ def _parts(kind: str) -> list[dict[str, Any]]:
     from lra_bench.mixers import mixers
     from lra_bench.tasks import tasks
 
-    registry: Any = {"tasks": tasks, "encodings": encodings, "attentions": mixers}[kind]
+    registry: Any = {"tasks": tasks, "encodings": encodings, "mixers": mixers}[kind]
     rows = []
     for name in registry.names():
         description = registry.describe(name)
@@ -77,8 +77,8 @@ def _compatibility(as_json: bool) -> int:
     pairs = matrix()
     if as_json:
         rows = [
-            {"encoding": encoding, "attention": attention, "reason": reason}
-            for (encoding, attention), reason in pairs.items()
+            {"encoding": encoding, "mixer": mixer, "reason": reason}
+            for (encoding, mixer), reason in pairs.items()
         ]
         print(json.dumps(rows, indent=2))
     else:

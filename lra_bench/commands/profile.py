@@ -1,4 +1,4 @@
-"""`profile`: what each pair of attention and encoding costs at fixed lengths."""
+"""`profile`: what each pair of mixer and encoding costs at fixed lengths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lra_bench.profiling.plan import Measurement
     from lra_bench.results.store import ResultsStore
 
-HELP = "measure speed and memory of attentions and encodings by length"
+HELP = "measure speed and memory of mixers and encodings by length"
 
 LIMIT_SECONDS = 900.0
 STEPS = 10
@@ -25,7 +25,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_several(
         "--encodings", help="positional encodings, as rope:stage=inputs", metavar="NAME"
     )
-    parser.add_several("--attentions", metavar="NAME", help="attention mechanisms")
+    parser.add_several("--mixers", metavar="NAME", help="how tokens exchange information")
     parser.add_several("--lengths", type=int, metavar="N", help="tokens (1024 2048 3072 4096)")
     parser.add_argument("--batch", type=int, help="examples in a step, at every length (8)")
     parser.add_argument(

@@ -105,7 +105,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     if not found.changes:
         raise InputError(
             f"'{before.name}' and '{after.name}' have no entry in common (same protocol, data, "
-            "configuration, attention and encoding)"
+            "configuration, mixer and encoding)"
         )
     table = change_table(found, arguments.all)
     print(plain_table(table))

@@ -25,7 +25,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.owns = names_study_file
     parser.add_argument("study", nargs="?", type=Path, help="a YAML study file")
     parser.add_several("--tasks", help="tasks (all five unless given)", metavar="NAME")
-    parser.add_several("--attentions", metavar="NAME", help="attention mechanisms")
+    parser.add_several("--mixers", metavar="NAME", help="how tokens exchange information")
     parser.add_several(
         "--encodings", help="positional encodings, as rope:stage=inputs", metavar="NAME"
     )

@@ -26,7 +26,7 @@ MATRIX_LENGTH = 32
 def add_arguments(parser: CommandParser) -> None:
     """Declare the flags."""
     parser.add_argument("encoding", metavar="ENCODING", help="such as lrpe:core=permutation")
-    parser.add_argument("--attention", help="(the cheapest compatible one unless given)")
+    parser.add_argument("--mixer", help="(the cheapest compatible one unless given)")
     parser.add_argument("--length", type=int, default=256, help="tokens drawn (default: 256)")
     parser.add_argument("--output", type=Path, help="picture file (default: ENCODING.png)")
     parser.add_argument("--checkpoint", type=Path, help="draw the weights trained there")
@@ -89,13 +89,13 @@ def _pairing(arguments: argparse.Namespace) -> Pairing:
         return issubclass(mixers.get(mixer.name), Attention)
 
     encoding = encodings.parse(arguments.encoding)
-    if arguments.attention is None:
+    if arguments.mixer is None:
         return next(one for one in pairings(Part("encoding", encoding)) if attends(one.mixer))
-    attention = mixers.parse(arguments.attention)
+    attention = mixers.parse(arguments.mixer)
     if not attends(attention):
         raise InputError(f"mixer '{attention}' is no attention: it has no weights to draw")
     if reason := why_not(encoding, attention):
-        raise InputError(f"encoding '{encoding}' with attention '{attention}': it {reason}")
+        raise InputError(f"encoding '{encoding}' with mixer '{attention}': it {reason}")
     return Pairing(encoding, attention)
 
 

@@ -1,1 +1,1 @@
-"""Cost of attentions and encodings by length: one fresh process for each measurement."""
+"""Cost of mixers and encodings by length: one fresh process for each measurement."""

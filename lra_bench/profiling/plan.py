@@ -1,4 +1,4 @@
-"""What a profile measures: pairs of attention and encoding × lengths × kinds of tokens."""
+"""What a profile measures: pairs of mixer and encoding × lengths × kinds of tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Tokens = Literal["random", "real"]
 class ProfileStudy(Study):
     """Which pairs to measure, at which lengths and batch (None: the protocol's), on what tokens."""
 
-    attentions: tuple[str, ...] = ("softmax", "linear")
+    mixers: tuple[str, ...] = ("softmax", "linear")
     encodings: tuple[str, ...] = ("none",)
     task: str = "text"
     lengths: tuple[int, ...] | None = (1024, 2048, 3072, 4096)
@@ -51,7 +51,7 @@ class Measurement:
     @property
     def pair(self) -> str:
         """Both names."""
-        return f"{self.cell.attention} × {self.cell.encoding}"
+        return f"{self.cell.mixer} × {self.cell.encoding}"
 
     @property
     def identity(self) -> Identity:
@@ -60,7 +60,7 @@ class Measurement:
         config = {**cell.config, "tokens": self.tokens, "device": self.device, "kind": "profile"}
         return Identity(
             task=str(cell.task),
-            attention=str(cell.attention),
+            mixer=str(cell.mixer),
             encoding=str(cell.encoding),
             seed=cell.seed,
             protocol=cell.protocol,
@@ -86,8 +86,8 @@ def plan(study: ProfileStudy, device: str) -> list[Measurement]:
         load_plugin(plugin)
     task = tasks.parse(study.task)
     pairs = [
-        (attention, encoding)
-        for attention in _parsed(mixers, study.attentions)
+        (mixer, encoding)
+        for mixer in _parsed(mixers, study.mixers)
         for encoding in _parsed(encodings, study.encodings)
     ]
     own = settings_for(study.protocol, task, study.set)
@@ -107,7 +107,7 @@ def plan(study: ProfileStudy, device: str) -> list[Measurement]:
 def _measurement(
     study: ProfileStudy,
     task: Spec,
-    attention: Spec,
+    mixer: Spec,
     encoding: Spec,
     length: int,
     tokens: Tokens,
@@ -124,7 +124,7 @@ def _measurement(
     settings = settings_for(study.protocol, task, {**study.set, **fixed})
     cell = Cell(
         task=task,
-        attention=attention,
+        mixer=mixer,
         encoding=encoding,
         seed=0,
         protocol=study.protocol,
@@ -143,7 +143,7 @@ def why_invalid(cell: Cell) -> str | None:
     geometry = geometry_of(sized_task(cell.task, cell.settings.length), cell.settings)
     try:
         return incompatibility(
-            build_mixer(cell.attention, geometry, cell.settings),
+            build_mixer(cell.mixer, geometry, cell.settings),
             encodings.create(cell.encoding, geometry),
         )
     except InputError as error:

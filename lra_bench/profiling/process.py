@@ -76,7 +76,7 @@ class _Setting:
 
     def model(self, task: Task, settings: Settings) -> Classifier:
         """The pair's model on the device, compiled where the settings say so."""
-        model = build(task, settings, self.cell.attention, self.cell.encoding).to(self.device)
+        model = build(task, settings, self.cell.mixer, self.cell.encoding).to(self.device)
         if choose_compiled(settings):
             model.compile()
         return model

@@ -64,7 +64,7 @@ def phases_of(one: Measurement, device: torch.device, prepared: Path | None, ste
 
 def trace_directory(root: Path, identity: Identity) -> Path:
     """Where the trace of a measurement is kept in a results store."""
-    names = (identity.task, identity.attention, identity.encoding, str(identity.config["length"]))
+    names = (identity.task, identity.mixer, identity.encoding, str(identity.config["length"]))
     readable = "--".join("".join(c if c.isalnum() else "-" for c in name) for name in names)
     return root / "traces" / f"{readable[:120]}--{identity.hash[:12]}"
 
@@ -99,7 +99,7 @@ def _trainer(
 ) -> TimedTrainer:
     task = sized_task(one.cell.task, settings.length)
     seed_everything(one.cell.seed)
-    model = build(task, settings, one.cell.attention, one.cell.encoding).to(data.train.device)
+    model = build(task, settings, one.cell.mixer, one.cell.encoding).to(data.train.device)
     if choose_compiled(settings):
         model.compile()
     precision: Precision = "bfloat16" if settings.precision == "bfloat16" else "float32"

@@ -1,1 +1,1 @@
-"""Protocols: everything about a cell but its task, attention, encoding and seed, as YAML files."""
+"""Protocols: everything about a cell but its task, mixer, encoding and seed, as YAML files."""

@@ -55,26 +55,26 @@ class Part:
 
     @cached_property
     def pairs(self) -> dict[str, list[Pair]]:
-        """Comparisons of encodings under each attention."""
-        return {name: encoding_pairs(self.setting, name) for name in self.setting.attentions}
+        """Comparisons of encodings under each mixer."""
+        return {name: encoding_pairs(self.setting, name) for name in self.setting.mixers}
 
     @cached_property
     def curves(self) -> dict[str, dict[Column, list[Curve]]]:
-        """Learning curves of each attention and column that has some."""
+        """Learning curves of each mixer and column that has some."""
         return {
-            attention: {
+            mixer: {
                 column: found
                 for column in self.setting.columns
-                if (found := learning_curves(self.setting, column, attention))
+                if (found := learning_curves(self.setting, column, mixer))
             }
-            for attention in self.setting.attentions
+            for mixer in self.setting.mixers
         }
 
-    def curve_plots(self, *attentions: str) -> list[Plot]:
-        """Learning curves of these attentions, a plot for each column that has some."""
+    def curve_plots(self, *mixers: str) -> list[Plot]:
+        """Learning curves of these mixers, a plot for each column that has some."""
         plots = []
         for column in self.setting.columns:
-            found = [c for name in attentions for c in self.curves[name].get(column, [])]
+            found = [c for name in mixers for c in self.curves[name].get(column, [])]
             if found:
                 plots.append(learning_curves_plot(self.setting, column, found))
         return plots
@@ -86,9 +86,9 @@ class Part:
 
     @cached_property
     def accuracy_tables(self) -> list[Table]:
-        """Encodings × tasks, one for each attention."""
+        """Encodings × tasks, one for each mixer."""
         return _filled(
-            accuracy_table(self.setting, name, self.ranking) for name in self.setting.attentions
+            accuracy_table(self.setting, name, self.ranking) for name in self.setting.mixers
         )
 
     @cached_property
@@ -98,7 +98,7 @@ class Part:
 
     @cached_property
     def pair_tables(self) -> list[Table]:
-        """Comparisons, one for each attention."""
+        """Comparisons, one for each mixer."""
         return _filled(pair_table(self.setting, name, pairs) for name, pairs in self.pairs.items())
 
     @cached_property
@@ -108,7 +108,7 @@ class Part:
 
     @cached_property
     def compatibility_table(self) -> Table:
-        """Encodings × attentions."""
+        """Encodings × mixers."""
         return compatibility_table(self.setting)
 
     @cached_property

@@ -78,8 +78,8 @@ class StudyChange:
 
 
 def compare_studies(before: Study, after: Study, tolerance: float) -> StudyChange:
-    """Compare entries of the same protocol, data, configuration, attention and encoding; profiles
-    of the same protocol, task, length, batch, tokens, attention and encoding.
+    """Compare entries of the same protocol, data, configuration, mixer and encoding; profiles
+    of the same protocol, task, length, batch, tokens, mixer and encoding.
 
     Accuracies: Welch's test over seeds, or the test of two proportions for single runs, corrected
     over all entries (Holm). Speed and memory: the interval of the ratio must leave out one, and
@@ -133,10 +133,10 @@ def _profile_costs(study: Study) -> dict[_Place, _Costs]:
         tokens, precision = who.config.get("tokens", ""), who.config.get("precision", "")
         place = (
             *(who.protocol, who.task, speed.length, speed.batch, tokens, precision),
-            *(who.attention, who.encoding),
+            *(who.mixer, who.encoding),
         )
         title = f"{title_of(who.task)}, {speed.length:,} tokens"
-        costs = found.setdefault(place, _Costs(title, f"{who.encoding} · {who.attention}", [], []))
+        costs = found.setdefault(place, _Costs(title, f"{who.encoding} · {who.mixer}", [], []))
         costs.speeds.append((speed.train_examples_per_second, speed.spread))
         if record.memory is not None:
             costs.peaks.append((record.memory.peak_bytes, record.memory.method))
@@ -152,7 +152,7 @@ def _entries(study: Study) -> dict[_Key, Entry]:
             column.dataset,
             column.fingerprint,
             column.config,
-            entry.attention,
+            entry.mixer,
             entry.encoding,
         ): entry
         for setting in study.settings

@@ -1,7 +1,7 @@
 """The page's plots, built with Altair and compiled to Vega (https://vega.github.io/vega).
 
 The page draws them as SVG in the browser; drawn beforehand, they are what a reader without scripts
-sees. Signals of the page (`hidden` encodings, attentions that are `off`, the `attention` picked)
+sees. Signals of the page (`hidden` encodings, mixers that are `off`, the `mixer` picked)
 filter the points. Every marker carries `tip`, the lines shown when it is pointed at.
 """
 
@@ -29,7 +29,7 @@ _SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _INK, _LINE, _GRID = "#4a4f55", "#8a8f94", "#e3e5e8"
 
 # Columns that are the same for all points of a method: the page holds them once.
-_METHOD = ("attention", "encoding", "name", "runs", "colour", "shape", "fill", "dash")
+_METHOD = ("mixer", "encoding", "name", "runs", "colour", "shape", "fill", "dash")
 
 # A learning curve's tip, written as a Vega expression: texts would be most of a large page.
 _CURVE_TIP = (
@@ -39,8 +39,8 @@ _CURVE_TIP = (
     "format(datum.y_low, '.1f') + '–' + format(datum.y_high, '.1f') + ' %' : 'single run']]"
 )
 _SHOWN = (
-    "indexof(hidden, datum.encoding) < 0 && indexof(off, datum.attention) < 0"
-    " && (attention == '' || datum.attention == attention)"
+    "indexof(hidden, datum.encoding) < 0 && indexof(off, datum.mixer) < 0"
+    " && (mixer == '' || datum.mixer == mixer)"
 )
 
 # Where a label may stand beside its marker, near it or farther off.
@@ -125,16 +125,16 @@ def points_chart(plot: Plot, slug: str, height: int) -> Chart:
     return Chart(slug, plot.title, plot.about, _with_free_labels(spec, plot), still)
 
 
-def lines_chart(plot: Plot, slug: str, height: int, attention: str = "") -> Chart:
+def lines_chart(plot: Plot, slug: str, height: int, mixer: str = "") -> Chart:
     """The points of each method joined, with markers on them and their range as a band.
 
-    `attention`: the only one shown at first; empty for all of them.
+    `mixer`: the only one shown at first; empty for all of them.
     """
     import altair as alt
 
     x, y = _position(plot.x, "x"), _position(plot.y, "y")
     method = alt.Detail("method:N")
-    dash = alt.when("attention == ''").then(alt.StrokeDash("dash:N", scale=None))
+    dash = alt.when("mixer == ''").then(alt.StrokeDash("dash:N", scale=None))
     layers = [
         alt.Chart()
         .mark_line(strokeWidth=1.75, strokeJoin="round", aria=False)
@@ -159,7 +159,7 @@ def lines_chart(plot: Plot, slug: str, height: int, attention: str = "") -> Char
         band = alt.Chart().mark_area(fillOpacity=0.14, aria=False)
         fill = alt.Fill("colour:N", scale=None)
         layers.insert(0, band.encode(x("x"), y("y_low"), y2="y_high", detail=method, fill=fill))
-    spec = _compiled(layers, plot, plot.points, height, {}, attention)
+    spec = _compiled(layers, plot, plot.points, height, {}, mixer)
     signals = [
         {**signal, "value": True} if signal["name"] == "still" else signal
         for signal in spec["signals"]
@@ -208,7 +208,7 @@ def _compiled(
     points: pd.DataFrame,
     height: int,
     data: dict[str, list[Spec]],
-    attention: str = "",
+    mixer: str = "",
 ) -> Spec:
     """Layers over the plot's points as Vega, with the data that they name."""
     import altair as alt
@@ -218,10 +218,10 @@ def _compiled(
     fills = points["colour"].where(points["filled"], "white")
     points = points.assign(fill=fills)
     shared = [column for column in _METHOD if column in points]
-    points["method"] = points.groupby(["attention", "encoding"], sort=False).ngroup()
+    points["method"] = points.groupby(["mixer", "encoding"], sort=False).ngroup()
     methods = points.drop_duplicates("method")[["method", *shared]]
     source = alt.LookupData(alt.NamedData("methods"), key="method", fields=shared)
-    signals = {"hidden": [], "off": [], "attention": attention, "still": False}
+    signals = {"hidden": [], "off": [], "mixer": mixer, "still": False}
     chart = alt.layer(
         *layers,
         data=alt.NamedData("points"),

@@ -34,7 +34,7 @@ class Cost:
 class CostCurve:
     """One method's cost over lengths, shortest first; `holes`: why a length has none."""
 
-    attention: str
+    mixer: str
     encoding: str
     costs: list[Cost]
     holes: dict[int, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class CostCurve:
     @property
     def name(self) -> str:
         """Both names, as plots label it."""
-        return f"{self.encoding} · {self.attention}"
+        return f"{self.encoding} · {self.mixer}"
 
     def at(self, length: int) -> Cost | None:
         """The cost at a measured length."""
@@ -94,9 +94,9 @@ class Profile:
         )
 
     @property
-    def attentions(self) -> list[str]:
-        """Attentions in the order of the curves."""
-        return list(dict.fromkeys(curve.attention for curve in self.curves))
+    def mixers(self) -> list[str]:
+        """Mixers in the order of the curves."""
+        return list(dict.fromkeys(curve.mixer for curve in self.curves))
 
     @property
     def encodings(self) -> list[str]:
@@ -105,7 +105,7 @@ class Profile:
 
     def reference(self, curve: CostCurve) -> CostCurve | None:
         """Softmax attention with the same encoding, else without one, else any."""
-        softmax = {c.encoding: c for c in self.curves if c.attention == REFERENCE}
+        softmax = {c.encoding: c for c in self.curves if c.mixer == REFERENCE}
         return (
             softmax.get(curve.encoding) or softmax.get("none") or next(iter(softmax.values()), None)
         )
@@ -149,7 +149,7 @@ def _length(record: Record) -> int:
 def _curves(records: Sequence[Record]) -> list[CostCurve]:
     methods: dict[tuple[str, str], dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
-        method = (record.identity.attention, record.identity.encoding)
+        method = (record.identity.mixer, record.identity.encoding)
         methods[method][_length(record)].append(record)
     return [
         _curve(*method, by_length)
@@ -157,8 +157,8 @@ def _curves(records: Sequence[Record]) -> list[CostCurve]:
     ]
 
 
-def _curve(attention: str, encoding: str, by_length: dict[int, list[Record]]) -> CostCurve:
-    curve = CostCurve(attention, encoding, [])
+def _curve(mixer: str, encoding: str, by_length: dict[int, list[Record]]) -> CostCurve:
+    curve = CostCurve(mixer, encoding, [])
     for length, found in sorted(by_length.items()):
         if done := [record for record in found if _is_done(record)]:
             curve.costs.append(_cost(length, done))

@@ -1,4 +1,4 @@
-"""Encodings against each other: over tasks within an attention, and against a column's best."""
+"""Encodings against each other: over tasks within a mixer, and against a column's best."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ALPHA = 1 - LEVEL
 
 @dataclass(frozen=True)
 class Pair:
-    """Two encodings under one attention, over the tasks that both have.
+    """Two encodings under one mixer, over the tasks that both have.
 
     Attributes:
         improvement: probability that a run with `first` beats one with `second`.
-        adjusted: its p-value, corrected over all pairs of this attention (Holm).
+        adjusted: its p-value, corrected over all pairs of this mixer (Holm).
     """
 
-    attention: str
+    mixer: str
     first: str
     second: str
     improvement: Improvement
@@ -38,16 +38,16 @@ class Pair:
         return self.adjusted < ALPHA
 
 
-def encoding_pairs(setting: Setting, attention: str) -> list[Pair]:
-    """All pairs of encodings run under the attention, each with the likelier winner first."""
+def encoding_pairs(setting: Setting, mixer: str) -> list[Pair]:
+    """All pairs of encodings run under the mixer, each with the likelier winner first."""
     scores = {
         encoding: {
             str(number): entry.sample.values
-            for number, entry in enumerate(setting.row(attention, encoding))
+            for number, entry in enumerate(setting.row(mixer, encoding))
             if entry.sample is not None
         }
         for encoding in setting.encodings
-        if (attention, encoding) in setting.methods
+        if (mixer, encoding) in setting.methods
     }
     found = []
     for first, second in combinations(scores, 2):
@@ -59,12 +59,12 @@ def encoding_pairs(setting: Setting, attention: str) -> list[Pair]:
             found.append((first, second, improvement))
     adjusted = holm([improvement.p_value for *_, improvement in found])
     return [
-        Pair(attention, first, second, improvement, p)
+        Pair(mixer, first, second, improvement, p)
         for (first, second, improvement), p in zip(found, adjusted, strict=True)
     ]
 
 
-def level_with_best(setting: Setting, column: Column, attention: str) -> set[str]:
+def level_with_best(setting: Setting, column: Column, mixer: str) -> set[str]:
     """Encodings whose accuracy can't be told from the column's highest (Holm over the column).
 
     The best one is among them. Where runs are single, only the test set's chance counts.
@@ -72,7 +72,7 @@ def level_with_best(setting: Setting, column: Column, attention: str) -> set[str
     samples = {
         encoding: entry.sample
         for encoding in setting.encodings
-        if (entry := setting.entry(column, attention, encoding)).sample is not None
+        if (entry := setting.entry(column, mixer, encoding)).sample is not None
     }
     if not samples:
         return set()

@@ -229,7 +229,7 @@ def _label_points(figure: Figure, ax: Axes, plot: Plot) -> None:
 
 
 def _draw_lines(ax: Axes, plot: Plot) -> None:
-    for _, points in plot.points.groupby(["attention", "encoding"], sort=False):
+    for _, points in plot.points.groupby(["mixer", "encoding"], sort=False):
         first = points.iloc[0]
         ax.plot(
             points["x"],

@@ -27,7 +27,7 @@ from lra_bench.tasks import LRA_TASKS, task_of, title_of
 
 # Encodings that others are compared with come first.
 _BASELINES = ("none", "sinusoidal", "learned", "rope")
-_ATTENTIONS = ("softmax", "linear")
+_MIXERS = ("softmax", "linear")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PlannedCell:
     """One cell of the study's plan."""
 
     task: str
-    attention: str
+    mixer: str
     encoding: str
     seed: int
     protocol: str
@@ -80,10 +80,10 @@ class PlannedCell:
 
 @dataclass
 class Entry:
-    """One attention with one encoding in one column: its runs over seeds, and what is missing."""
+    """One mixer with one encoding in one column: its runs over seeds, and what is missing."""
 
     column: Column
-    attention: str
+    mixer: str
     encoding: str
     machine: str | None = None
     runs: list[Record] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Entry:
     @property
     def name(self) -> str:
         """Both names, as plots label it."""
-        return f"{self.encoding} · {self.attention}"
+        return f"{self.encoding} · {self.mixer}"
 
     @cached_property
     def sample(self) -> Sample | None:
@@ -173,9 +173,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Names:
-    """All attentions and encodings of the study, in the order that gives them their looks."""
+    """All mixers and encodings of the study, in the order that gives them their looks."""
 
-    attentions: list[str]
+    mixers: list[str]
     encodings: list[str]
 
 
@@ -185,7 +185,7 @@ class Setting:
 
     protocol: str
     columns: list[Column]
-    attentions: list[str]
+    mixers: list[str]
     encodings: list[str]
     machines: dict[Column, str]  # where the speeds of each column are from
     names: Names
@@ -215,14 +215,14 @@ class Setting:
         """A name for files and anchors."""
         return slug(self.protocol) + ("-synthetic" if self.synthetic else "")
 
-    def entry(self, column: Column, attention: str, encoding: str) -> Entry:
+    def entry(self, column: Column, mixer: str, encoding: str) -> Entry:
         """The entry; an empty one where there is neither record nor plan."""
-        found = self.entries.get((column, attention, encoding))
-        return found or Entry(column, attention, encoding, self.machines.get(column))
+        found = self.entries.get((column, mixer, encoding))
+        return found or Entry(column, mixer, encoding, self.machines.get(column))
 
-    def row(self, attention: str, encoding: str) -> list[Entry]:
+    def row(self, mixer: str, encoding: str) -> list[Entry]:
         """One method's entries in the order of the columns."""
-        return [self.entry(column, attention, encoding) for column in self.columns]
+        return [self.entry(column, mixer, encoding) for column in self.columns]
 
     def column(self, column: Column) -> list[Entry]:
         """All entries of one column."""
@@ -240,9 +240,9 @@ class Setting:
 
     @property
     def methods(self) -> list[tuple[str, str]]:
-        """Every (attention, encoding) that has a run."""
+        """Every (mixer, encoding) that has a run."""
         ran = {(a, e) for (_, a, e), entry in self.entries.items() if entry.runs}
-        return [(a, e) for a in self.attentions for e in self.encodings if (a, e) in ran]
+        return [(m, e) for m in self.mixers for e in self.encodings if (m, e) in ran]
 
     @property
     def ambiguous_tasks(self) -> list[str]:
@@ -284,7 +284,7 @@ def read_plan(root: Path) -> list[PlannedCell] | None:
 def _planned(cell: dict[str, Any]) -> PlannedCell:
     return PlannedCell(
         str(cell["task"]),
-        str(cell["attention"]),
+        str(cell["mixer"]),
         str(cell["encoding"]),
         int(cell["seed"]),
         str(cell["protocol"]),
@@ -299,10 +299,10 @@ def build_study(records: list[Record], root: Path, plan: list[PlannedCell] | Non
     if not records and not plan:
         raise InputError(f"no records in '{root}' yet; run a study first")
     training = [record for record in records if record.kind == "training"]
-    methods = {(record.identity.attention, record.identity.encoding) for record in records}
-    methods |= {(cell.attention, cell.encoding) for cell in plan or []}
+    methods = {(record.identity.mixer, record.identity.encoding) for record in records}
+    methods |= {(cell.mixer, cell.encoding) for cell in plan or []}
     names = Names(
-        _ordered((attention for attention, _ in methods), _ATTENTIONS),
+        _ordered((mixer for mixer, _ in methods), _MIXERS),
         _ordered((encoding for _, encoding in methods), _BASELINES),
     )
     return Study(
@@ -354,30 +354,30 @@ def _setting(
     machines = _machines(placed, by_key)
     entries: dict[tuple[Column, str, str], Entry] = {}
 
-    def entry(column: Column, attention: str, encoding: str) -> Entry:
-        key = (column, attention, encoding)
-        return entries.setdefault(key, Entry(column, attention, encoding, machines.get(column)))
+    def entry(column: Column, mixer: str, encoding: str) -> Entry:
+        key = (column, mixer, encoding)
+        return entries.setdefault(key, Entry(column, mixer, encoding, machines.get(column)))
 
     for record in sorted(records, key=lambda r: r.identity.seed):
         who = record.identity
         # A cell that failed before its data were known stands where most of its task's cells do.
         column = by_key[_key(record)] if record.data is not None else main[who.task]
-        target = entry(column, who.attention, who.encoding)
+        target = entry(column, who.mixer, who.encoding)
         (target.runs if record.status == "done" else target.failures).append(record)
     identities = [record.identity for record in records]
     recorded = {name for who in identities for name in (who.hash, who.former_hash)}
     for cell in plan:
         if cell.hash in recorded:
             continue
-        target = entry(main[cell.task], cell.attention, cell.encoding)
+        target = entry(main[cell.task], cell.mixer, cell.encoding)
         if cell.valid:
             target.missing.append(cell.seed)
         else:
-            target.invalid = cell.reason or "this attention can't carry this encoding"
+            target.invalid = cell.reason or "this mixer can't carry this encoding"
     return Setting(
         protocol,
         columns,
-        _ordered((a for _, a, _ in entries), _ATTENTIONS),
+        _ordered((m for _, m, _ in entries), _MIXERS),
         _ordered((e for _, _, e in entries), _BASELINES),
         machines,
         names,
@@ -472,7 +472,7 @@ def _main_columns(placed: list[Record], columns: list[Column]) -> dict[str, Colu
 
 
 # The hash covers these beside the protocol's settings; here they are columns and rows of their own.
-_NAMED_APART = frozenset({"task", "attention", "encoding", "seed", "source"})
+_NAMED_APART = frozenset({"task", "mixer", "encoding", "seed", "source"})
 
 
 def _protocol_values(record: Record) -> dict[str, object]:

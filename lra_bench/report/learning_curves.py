@@ -15,7 +15,7 @@ MOST_POINTS = 40
 class Curve:
     """Validation accuracy against step: mean and range over seeds, as fractions."""
 
-    attention: str
+    mixer: str
     encoding: str
     runs: int
     steps: list[int]
@@ -24,9 +24,9 @@ class Curve:
     high: list[float]
 
 
-def learning_curves(setting: Setting, column: Column, attention: str) -> list[Curve]:
-    """The curves of all encodings under one attention in a column."""
-    found = [_curve(setting.entry(column, attention, encoding)) for encoding in setting.encodings]
+def learning_curves(setting: Setting, column: Column, mixer: str) -> list[Curve]:
+    """The curves of all encodings under one mixer in a column."""
+    found = [_curve(setting.entry(column, mixer, encoding)) for encoding in setting.encodings]
     return [curve for curve in found if curve is not None]
 
 
@@ -49,7 +49,7 @@ def _curve(entry: Entry) -> Curve | None:
         ]
     )
     return Curve(
-        entry.attention,
+        entry.mixer,
         entry.encoding,
         len(runs),
         steps.tolist(),

@@ -19,7 +19,7 @@ from lra_bench.report.plots import cost_plots
 from lra_bench.report.summary import Finding, summarise
 from lra_bench.report.tables.table import Table
 
-# Attentions whose learning curves share a plot; with more, the reader picks one at a time.
+# Mixers whose learning curves share a plot; with more, the reader picks one at a time.
 _TOGETHER = 2
 
 
@@ -44,10 +44,10 @@ class PagePart:
         return summarise(self.part)
 
     @property
-    def first_attention(self) -> str:
-        """The attention whose curves are shown at first; empty for all of them."""
-        attentions = self.setting.attentions
-        return "" if len(attentions) <= _TOGETHER else attentions[0]
+    def first_mixer(self) -> str:
+        """The mixer whose curves are shown at first; empty for all of them."""
+        mixers = self.setting.mixers
+        return "" if len(mixers) <= _TOGETHER else mixers[0]
 
     @cached_property
     def planes(self) -> list[Chart]:
@@ -63,9 +63,9 @@ class PagePart:
     @cached_property
     def curves(self) -> list[Chart]:
         """Learning curves."""
-        plots = self.part.curve_plots(*self.setting.attentions)
+        plots = self.part.curve_plots(*self.setting.mixers)
         return [
-            lines_chart(plot, f"curves-{self.setting.slug}-{at}", 230, self.first_attention)
+            lines_chart(plot, f"curves-{self.setting.slug}-{at}", 230, self.first_mixer)
             for at, plot in enumerate(plots)
         ]
 
@@ -76,10 +76,10 @@ class PagePart:
         return _encoding_legend(self.setting.names, ran)
 
     @property
-    def attentions(self) -> list[dict[str, Any]]:
-        """Fill of each attention's markers."""
-        ran = {attention for attention, _ in self.setting.methods}
-        return _attention_legend(self.setting.names, ran)
+    def mixers(self) -> list[dict[str, Any]]:
+        """Fill of each mixer's markers."""
+        ran = {mixer for mixer, _ in self.setting.methods}
+        return _mixer_legend(self.setting.names, ran)
 
     @cached_property
     def tiles(self) -> list[Tile]:
@@ -96,7 +96,7 @@ class PagePart:
         found = [
             Tile(f"{len(runs):,} of {planned:,}", "runs"),
             Tile(str(len(setting.columns)), "tasks" if len(setting.columns) > 1 else "task"),
-            Tile(f"{len(setting.encodings)} × {len(setting.attentions)}", "encodings × attentions"),
+            Tile(f"{len(setting.encodings)} × {len(setting.mixers)}", "encodings × mixers"),
             Tile(str(seeds), "seeds" if seeds != 1 else "seed"),
         ]
         if seconds:
@@ -112,7 +112,7 @@ class CostSection:
     charts: list[Chart]
     tables: list[Table]
     legend: list[dict[str, str]]
-    attentions: list[dict[str, Any]]
+    mixers: list[dict[str, Any]]
 
 
 def render_page(analysis: Analysis, refresh: float | None = None) -> str:
@@ -166,7 +166,7 @@ def _cost_sections(analysis: Analysis) -> list[CostSection]:
             ],
             analysis.cost_tables[at],
             _encoding_legend(analysis.study.names, set(profile.encodings)),
-            _attention_legend(analysis.study.names, set(profile.attentions)),
+            _mixer_legend(analysis.study.names, set(profile.mixers)),
         )
         for at, profile in enumerate(analysis.profiles)
     ]
@@ -180,10 +180,10 @@ def _encoding_legend(names: Names, shown: set[str]) -> list[dict[str, str]]:
     ]
 
 
-def _attention_legend(names: Names, shown: set[str]) -> list[dict[str, Any]]:
+def _mixer_legend(names: Names, shown: set[str]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "filled": filled(name, names.attentions)}
-        for name in names.attentions
+        {"name": name, "filled": filled(name, names.mixers)}
+        for name in names.mixers
         if name in shown
     ]
 

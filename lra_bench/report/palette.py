@@ -21,7 +21,7 @@ SHAPES = {
     "triangle-left": "<",
 }
 
-# Dash of the line (and fill of the marker) by attention.
+# Dash of the line (and fill of the marker) by mixer.
 DASHES = ((), (5, 3), (2, 2), (8, 3, 2, 3))
 
 
@@ -42,11 +42,11 @@ def encoding_styles(encodings: Sequence[str]) -> dict[str, Style]:
     }
 
 
-def filled(attention: str, attentions: Sequence[str]) -> bool:
-    """Whether the attention's markers are filled: every second one is hollow."""
-    return attentions.index(attention) % 2 == 1 or len(attentions) == 1
+def filled(mixer: str, mixers: Sequence[str]) -> bool:
+    """Whether the mixer's markers are filled: every second one is hollow."""
+    return mixers.index(mixer) % 2 == 1 or len(mixers) == 1
 
 
-def dash(attention: str, attentions: Sequence[str]) -> tuple[int, ...]:
-    """Dash pattern of the attention's lines."""
-    return DASHES[attentions.index(attention) % len(DASHES)]
+def dash(mixer: str, mixers: Sequence[str]) -> tuple[int, ...]:
+    """Dash pattern of the mixer's lines."""
+    return DASHES[mixers.index(mixer) % len(DASHES)]

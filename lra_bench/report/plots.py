@@ -123,7 +123,7 @@ def _quality_speed(point: Point, plane: Plane, setting: Setting, largest: float)
         tip.append(["peak memory", readable.memory(point.memory)])
     tip.append(["on the front in", f"{point.front_share} of redraws"])
     return {
-        "attention": point.attention,
+        "mixer": point.mixer,
         "encoding": point.encoding,
         "label": point.label(_LABEL_LENGTH, setting),
         "x": point.speed,
@@ -159,7 +159,7 @@ def _steps(curve: Curve) -> list[dict[str, Any]]:
     every = max(1, len(curve.steps) // _MARKED_POINTS)
     return [
         {
-            "attention": curve.attention,
+            "mixer": curve.mixer,
             "encoding": curve.encoding,
             "label": readable.shorten(readable.one_line(curve.encoding), 30),
             "runs": curve.runs,
@@ -217,7 +217,7 @@ def _costs(curve: CostCurve, quantity: str, measured: Sequence[str]) -> list[dic
             tip.append(["fitted exponent", f"{own.exponent:.2f}"])
         rows.append(
             {
-                "attention": curve.attention,
+                "mixer": curve.mixer,
                 "encoding": curve.encoding,
                 "label": f"{name} ({', '.join(exponents)})",
                 "x": length,
@@ -233,12 +233,12 @@ def _frame(rows: list[dict[str, Any]], names: Names) -> pd.DataFrame:
     """The points with the looks of their methods."""
     points = pd.DataFrame(rows)
     styles = encoding_styles(names.encodings)
-    methods = zip(points["encoding"], points["attention"], strict=True)
+    methods = zip(points["encoding"], points["mixer"], strict=True)
     points["name"] = [readable.one_line(f"{encoding} · {name}") for encoding, name in methods]
     points["colour"] = [styles[encoding].colour for encoding in points["encoding"]]
     points["shape"] = [styles[encoding].shape for encoding in points["encoding"]]
-    points["filled"] = [filled(name, names.attentions) for name in points["attention"]]
-    points["dash"] = [list(dash(name, names.attentions)) for name in points["attention"]]
+    points["filled"] = [filled(name, names.mixers) for name in points["mixer"]]
+    points["dash"] = [list(dash(name, names.mixers)) for name in points["mixer"]]
     return points
 
 

@@ -146,7 +146,7 @@ def side_by_side(setting: Setting) -> list[SideBySide]:
                 if _is_of(number, row, name_of(column.task)):
                     found.append(_compare(setting, entry, number, row))
     order = {column: at for at, column in enumerate(setting.columns)}
-    return sorted(found, key=lambda s: (order[s.entry.column], s.entry.attention, s.published.name))
+    return sorted(found, key=lambda s: (order[s.entry.column], s.entry.mixer, s.published.name))
 
 
 def _is_of(number: Published, counterpart: dict[str, str], task: str) -> bool:
@@ -159,7 +159,7 @@ def _is_of(number: Published, counterpart: dict[str, str], task: str) -> bool:
 
 
 def _counterparts(setting: Setting, entry: Entry) -> list[dict[str, str]]:
-    """Published models of this attention and encoding, with the parameters that they name.
+    """Published models of this mixer and encoding, with the parameters that they name.
 
     An absolute encoding stands in for the other one where that was not run.
     """
@@ -167,7 +167,7 @@ def _counterparts(setting: Setting, entry: Entry) -> list[dict[str, str]]:
     has = {
         name_of(other.encoding)
         for other in setting.column(entry.column)
-        if other.attention == entry.attention and other.sample is not None
+        if other.mixer == entry.mixer and other.sample is not None
     }
     task = name_of(entry.column.task)
     found = []
@@ -176,7 +176,7 @@ def _counterparts(setting: Setting, entry: Entry) -> list[dict[str, str]]:
             continue
         wanted = _published_encoding(row, entry)
         stands_in = {own, wanted} <= _ABSOLUTE and wanted not in has
-        if _fits(entry.attention, row["attention"], mixers) and (
+        if _fits(entry.mixer, row["mixer"], mixers) and (
             stands_in or _fits(entry.encoding, wanted, encodings)
         ):
             found.append(row)
@@ -261,7 +261,7 @@ def _obstacles(
     encoding = _published_encoding(counterpart, entry)
     if name_of(encoding) != name_of(entry.encoding):
         found.append(f"published with {encoding} positions")
-    changed = _changed(entry.attention, counterpart["attention"], mixers)
+    changed = _changed(entry.mixer, counterpart["mixer"], mixers)
     changed |= _changed(entry.encoding, encoding, encodings)
     found += [f"here with {name}={value}" for name, value in changed.items()]
     return found

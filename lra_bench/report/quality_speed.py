@@ -43,7 +43,7 @@ class Point:
             within their uncertainty.
     """
 
-    attention: str
+    mixer: str
     encoding: str
     speed: float
     speed_range: tuple[float, float]
@@ -56,7 +56,7 @@ class Point:
     @property
     def name(self) -> str:
         """Both names, as plots label it."""
-        return f"{self.encoding} · {self.attention}"
+        return f"{self.encoding} · {self.mixer}"
 
     @property
     def near_front(self) -> bool:
@@ -70,7 +70,7 @@ class Point:
 
     def label(self, width: int, setting: Setting) -> str:
         """Its name in a plot of the setting, with the front's uncertainty for a method near it."""
-        alone = len(setting.attentions) == 1
+        alone = len(setting.mixers) == 1
         name = shorten(one_line(self.encoding if alone else self.name), width)
         return f"{name} ({self.front_share})" if self.near_front else name
 
@@ -147,7 +147,7 @@ def _points(rows: list[list[Entry]], ranks: bool) -> list[Point]:
     front = pareto_front(speed[:, None], quality[:, None])[:, 0]
     return [
         Point(
-            row[0].attention,
+            row[0].mixer,
             row[0].encoding,
             float(speed[at]),
             (float(slow[at]), float(fast[at])),

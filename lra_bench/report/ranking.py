@@ -27,7 +27,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class RankedMethod:
-    """One attention with one encoding over all tasks of its setting.
+    """One mixer with one encoding over all tasks of its setting.
 
     Attributes:
         done: columns with an accuracy, of `columns`.
@@ -38,7 +38,7 @@ class RankedMethod:
         runs: fewest runs of any task.
     """
 
-    attention: str
+    mixer: str
     encoding: str
     done: int
     columns: int

@@ -32,10 +32,7 @@ def summarise(part: Part) -> list[Finding]:
     setting = part.setting
     found = [
         Finding("What was run", _run(setting)),
-        *(
-            Finding(f"Encodings under {name} attention", _encodings(part, name))
-            for name in part.pairs
-        ),
+        *(Finding(f"Encodings under {name}", _encodings(part, name)) for name in part.pairs),
         Finding("Quality and speed", _quality_speed(part)),
         Finding("Cost", _cost(setting)),
         Finding("Learning at all", _above_chance(setting)),
@@ -50,7 +47,7 @@ def _run(setting: Setting) -> str:
     counts = [
         readable.plural(len(setting.columns), "task"),
         readable.plural(len(setting.encodings), "encoding"),
-        readable.plural(len(setting.attentions), "attention"),
+        readable.plural(len(setting.mixers), "mixer"),
     ]
     seeds = {run.identity.seed for run in setting.runs}
     sentences = [
@@ -65,7 +62,7 @@ def _run(setting: Setting) -> str:
     invalid = sum(entry.invalid is not None for entry in entries)
     missing = sum(len(entry.missing) for entry in entries)
     if invalid:
-        holes.append(f"{invalid} invalid as the attention can't carry the encoding")
+        holes.append(f"{invalid} invalid as the mixer can't carry the encoding")
     if missing:
         holes.append(f"{missing} planned but not run")
     if holes:
@@ -143,12 +140,12 @@ def _best(entries: list[Entry]) -> Entry | None:
     )
 
 
-def _encodings(part: Part, attention: str) -> str:
-    pairs = part.pairs[attention]
+def _encodings(part: Part, mixer: str) -> str:
+    pairs = part.pairs[mixer]
     if not pairs:
         return ""
     sentences = []
-    ranked = [s for s in part.ranking if s.attention == attention and s.rank is not None]
+    ranked = [s for s in part.ranking if s.mixer == mixer and s.rank is not None]
     if len(ranked) > 1:
         first, second = ranked[0], ranked[1]
         highest = "best mean rank" if first.average is None else "highest mean"
@@ -156,7 +153,7 @@ def _encodings(part: Part, attention: str) -> str:
             f"{_with_average(first)} has the {highest} over the tasks, "
             f"{_with_average(second)} follows."
         )
-    sentences += [_task_by_task(part.setting, attention), _over_tasks(pairs)]
+    sentences += [_task_by_task(part.setting, mixer), _over_tasks(pairs)]
     return " ".join(sentences)
 
 
@@ -183,12 +180,12 @@ def _over_tasks(pairs: list[Pair]) -> str:
     )
 
 
-def _task_by_task(setting: Setting, attention: str) -> str:
+def _task_by_task(setting: Setting, mixer: str) -> str:
     """Where encodings fall behind the best of a task by more than chance."""
     found = []
     for column in setting.columns:
-        level = level_with_best(setting, column, attention)
-        entries = [e for e in setting.column(column) if e.attention == attention and e.sample]
+        level = level_with_best(setting, column, mixer)
+        entries = [e for e in setting.column(column) if e.mixer == mixer and e.sample]
         behind = [entry.encoding for entry in entries if entry.encoding not in level]
         best = _best(entries)
         if behind and best is not None:
@@ -232,23 +229,23 @@ def _quality_speed(part: Part) -> str:
 
 
 def _cost(setting: Setting) -> str:
-    """What the encodings cost in speed against the same attention without one."""
+    """What the encodings cost in speed against the same mixer without one."""
     sentences = []
-    for attention in setting.attentions:
+    for mixer in setting.mixers:
         ratios: dict[str, list[float]] = {}
         for column in setting.columns:
-            base = setting.entry(column, attention, "none").speed
+            base = setting.entry(column, mixer, "none").speed
             if base is None:
                 continue
             for encoding in setting.encodings:
-                speed = setting.entry(column, attention, encoding).speed
+                speed = setting.entry(column, mixer, encoding).speed
                 if encoding != "none" and speed is not None:
                     ratios.setdefault(encoding, []).append(speed / base)
         if not ratios:
             continue
         told = [f"{encoding} {_span(values)}" for encoding, values in list(ratios.items())[:6]]
         sentences.append(
-            f"Training speed against no encoding, {attention} attention: {readable.listed(told)}."
+            f"Training speed against no encoding under {mixer}: {readable.listed(told)}."
         )
     return " ".join(sentences)
 

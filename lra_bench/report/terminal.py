@@ -117,7 +117,7 @@ def _place(value: float, low: float, high: float, cells: int) -> int:
 
 _RECORD_COLUMNS = {
     "task": True,
-    "attention": True,
+    "mixer": True,
     "encoding": True,
     "seed": False,
     "protocol": True,
@@ -146,7 +146,7 @@ def _record_row(record: Mapping[Hashable, object]) -> list[str]:
     dataset = record.get("data.dataset")
     accuracy, length = number("accuracy.test"), number("throughput.length")
     speed, peak = number("throughput.train_examples_per_second"), number("memory.peak_bytes")
-    names = ("task", "attention", "encoding", "seed", "protocol", "kind", "status")
+    names = ("task", "mixer", "encoding", "seed", "protocol", "kind", "status")
     return [
         *(str(record[name]) for name in names),
         dataset if isinstance(dataset, str) else "—",

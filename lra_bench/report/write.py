@@ -104,9 +104,9 @@ def _write_figures(part: Part, directory: Path) -> list[Path]:
     sign = "partly SYNTHETIC" if setting.mixed else sign
     if plots := part.quality_speed_plots:
         files += draw_plots(plots, directory / f"quality-speed-{setting.slug}", 2, sign, png=True)
-    for attention in setting.attentions:
-        name = f"learning-curves-{setting.slug}-{readable.slug(attention)}"
-        if plots := part.curve_plots(attention):
+    for mixer in setting.mixers:
+        name = f"learning-curves-{setting.slug}-{readable.slug(mixer)}"
+        if plots := part.curve_plots(mixer):
             files += draw_plots(plots, directory / name, 3, sign)
     return files
 

@@ -105,7 +105,7 @@ def _altered(store: ResultsStore, records: dict[Path, Record]) -> Iterator[Findi
         identity, wrong = record.identity, ""
         if hash_of(identity.config) != identity.hash:
             wrong = "its hash does not fit its configuration"
-        for name in ("task", "attention", "encoding", "seed"):
+        for name in ("task", "mixer", "encoding", "seed"):
             if not wrong and identity.config.get(name) != getattr(identity, name):
                 wrong = f"its {name} is not the one in its configuration"
         if wrong:

@@ -78,7 +78,7 @@ def _take(new: _Found, present: dict[Path, _Found], into: ResultsStore, merged: 
         first, second = (new, old) if wins else (old, new)
         identity = new.record.identity
         merged.decided.append(
-            f"{identity.task} × {identity.attention} × {identity.encoding} × seed {identity.seed}: "
+            f"{identity.task} × {identity.mixer} × {identity.encoding} × seed {identity.seed}: "
             f"kept that of {first.told()}; left that of {second.told()}"
         )
         if not wins:

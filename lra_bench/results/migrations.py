@@ -64,20 +64,26 @@ def _settle_identity(document: Document) -> Document:
     """3 → 4: the hash covered every setting, defaults too, and `auto` instead of what it became.
 
     The hash of then is kept as `former_hash`. One that did not fit its configuration is left as it
-    is, for the doctor to find. `data.guessing` was not told, the task's own rate stands for it; nor
-    were `data.warnings`.
+    is, for the doctor to find. Mixers were called attentions. `data.guessing` was not told, the
+    task's own rate stands for it; nor were `data.warnings`.
     """
-    identity = document.get("identity") or {}
-    before = identity.get("config") or {}
-    if identity.get("hash") != _hash_of_all(before):
-        return document
+    identity = document["identity"]
+    before = identity["config"]
+    identity = with_mixer(identity) | {"config": with_mixer(before)}
+    if identity["hash"] != _hash_of_all(before):
+        return {**document, "identity": identity}
     environment = document.get("environment") or {}
     became = {"precision": environment.get("precision"), "compile": environment.get("compiled")}
     told = {k: v for k, v in became.items() if before.get(k) == "auto" and v is not None}
     # How models started, before a protocol could say so.
-    config = {"embedding_std": 1.0, "position_std": 0.02} | before | told
+    config = {"embedding_std": 1.0, "position_std": 0.02} | identity["config"] | told
     settled = {"config": config, "hash": hash_of(config), "former_hash": identity["hash"]}
     return {**document, "identity": identity | settled}
+
+
+def with_mixer(names: Document) -> Document:
+    """The same with `mixer` by its present name."""
+    return {"mixer" if name == "attention" else name: value for name, value in names.items()}
 
 
 def _hash_of_all(config: Document) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 from lra_bench.errors import InputError
 from lra_bench.results import files
+from lra_bench.results.migrations import with_mixer
 from lra_bench.results.store import ResultsStore
 
 NAME = "study.json"
-NAMES = ("task", "attention", "encoding", "seed", "protocol", "valid")
+NAMES = ("task", "mixer", "encoding", "seed", "protocol", "valid")
 
 
 def read_cells(root: Path) -> list[dict[str, Any]] | None:
@@ -22,7 +23,7 @@ def read_cells(root: Path) -> list[dict[str, Any]] | None:
         return None
     try:
         return [_cell(cell) for cell in json.loads(path.read_bytes())["cells"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a readable plan ({type(error).__name__}: {str(error)[:200]}); delete "
             "it, and `run` writes a new one"
@@ -30,10 +31,11 @@ def read_cells(root: Path) -> list[dict[str, Any]] | None:
 
 
 def _cell(document: dict[str, Any]) -> dict[str, Any]:
-    """A planned cell. Raises KeyError or TypeError where it is none."""
+    """A planned cell. Raises AttributeError, KeyError or TypeError where it is none."""
+    cell = with_mixer(document)
     for name in NAMES:
-        document[name]
-    return {**document, "hash": str(document["hash"])}
+        cell[name]
+    return {**cell, "hash": str(cell["hash"])}
 
 
 def add_cells(store: ResultsStore, cells: Iterable[Mapping[str, Any]]) -> None:

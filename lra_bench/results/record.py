@@ -31,7 +31,7 @@ class Identity(_Part):
     """Which cell this is. `hash` covers everything that can change the result but the data."""
 
     task: str
-    attention: str
+    mixer: str
     encoding: str
     seed: int
     protocol: str

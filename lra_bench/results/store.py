@@ -47,7 +47,7 @@ class ResultsStore:
 
     def path(self, identity: Identity) -> Path:
         """File of a cell's record: readable names made safe, and the hash that tells them apart."""
-        names = (identity.task, identity.attention, identity.encoding)
+        names = (identity.task, identity.mixer, identity.encoding)
         readable = [*map(_safe, names), f"s{identity.seed}"[:20], _safe(identity.hash)[:12]]
         return self.records / f"{'--'.join(readable)}.json"
 

@@ -50,7 +50,7 @@ def identity_of(cell: Cell) -> Identity:
     """The part of a record that says which cell it is."""
     return Identity(
         task=str(cell.task),
-        attention=str(cell.attention),
+        mixer=str(cell.mixer),
         encoding=str(cell.encoding),
         seed=cell.seed,
         protocol=cell.protocol,
@@ -163,7 +163,7 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Rec
     task = tasks.create(cell.task)
     peak = PeakMemory(run.device)
     seed_everything(cell.seed)
-    model = build(task, settings, cell.attention, cell.encoding).to(run.device)
+    model = build(task, settings, cell.mixer, cell.encoding).to(run.device)
     run.parts["parameters"] = _parameters(cell, model)
     longest = geometry_of(task, settings).length
     data = load(prepared, settings, longest, run.device)

@@ -31,7 +31,7 @@ class PlannedCell:
         cell = self.cell
         return {
             "task": str(cell.task),
-            "attention": str(cell.attention),
+            "mixer": str(cell.mixer),
             "encoding": str(cell.encoding),
             "seed": cell.seed,
             "protocol": cell.protocol,
@@ -58,7 +58,7 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     for plugin in study.plugins:
         load_plugin(plugin)
     task_specs = _unique([tasks.parse(text) for text in study.tasks])
-    attention_specs = _unique([mixers.parse(text) for text in study.attentions])
+    mixer_specs = _unique([mixers.parse(text) for text in study.mixers])
     encoding_specs = _unique([encodings.parse(text) for text in study.encodings])
     planned = []
     for task in task_specs:
@@ -68,13 +68,13 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
         if study.data_dir is not None and study.source is None:
             wanted = "auto"
         source = choose_source(built, wanted, study.data_dir)
-        for attention in attention_specs:
+        for mixer in mixer_specs:
             for encoding in encoding_specs:
-                reason = why_invalid(task, attention, encoding, settings)
+                reason = why_invalid(task, mixer, encoding, settings)
                 for seed in sorted(set(study.seeds)):
                     cell = Cell(
                         task=task,
-                        attention=attention,
+                        mixer=mixer,
                         encoding=encoding,
                         seed=seed,
                         protocol=study.protocol,
@@ -85,7 +85,7 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     return planned
 
 
-def why_invalid(task: Spec, attention: Spec, encoding: Spec, settings: Settings) -> str | None:
+def why_invalid(task: Spec, mixer: Spec, encoding: Spec, settings: Settings) -> str | None:
     """Why this pair can't be computed on this task, or None: found by building both."""
     from lra_bench.encodings import encodings
     from lra_bench.mixers.base import incompatibility
@@ -95,7 +95,7 @@ def why_invalid(task: Spec, attention: Spec, encoding: Spec, settings: Settings)
     geometry = geometry_of(tasks.create(task), settings)
     try:
         return incompatibility(
-            build_mixer(attention, geometry, settings), encodings.create(encoding, geometry)
+            build_mixer(mixer, geometry, settings), encodings.create(encoding, geometry)
         )
     except InputError as error:
         return str(error)

@@ -55,9 +55,9 @@ def chromium() -> Iterator[Any]:
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("study")
     store = make_study(root, tasks=["listops", "text", "image"], seeds=range(3))
-    for attention in ("softmax", "linear"):
+    for mixer in ("softmax", "linear"):
         for length in (1024, 2048, 4096):
-            store.write(make_profile(attention, "rope", length))
+            store.write(make_profile(mixer, "rope", length))
     store.write(make_record("text", "linear", "t5", status="diverged", reason="NaN", log="a\nb"))
     write_plan(root, [planned("text", "linear", "fire", valid=False, reason="has a dense bias")])
     return write_page(root)

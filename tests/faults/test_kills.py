@@ -27,7 +27,7 @@ pytestmark = pytest.mark.faults
 KILLS = int(os.environ.get("LRA_BENCH_KILLS", "60"))
 # Draws of every kind: dropout, stochastic codes, redrawn features, two seeds.
 MATRIX = (
-    *("--attentions", "linear", "performer:number=16"),
+    *("--mixers", "linear", "performer:number=16"),
     *("--encodings", "rope", "spe-sine:realisations=8,sines=2"),
     *("--seeds", 0, 1),
 )

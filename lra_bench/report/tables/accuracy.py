@@ -1,4 +1,4 @@
-"""Accuracies: encodings × tasks under one attention, and how all methods stand."""
+"""Accuracies: encodings × tasks under one mixer, and how all methods stand."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from lra_bench.report.ranking import (
 from lra_bench.report.tables.table import Cell, Table, label
 
 
-def accuracy_table(setting: Setting, attention: str, found: Sequence[RankedMethod]) -> Table:
-    """Encodings × tasks under one attention: mean ± deviation over seeds, in percent."""
+def accuracy_table(setting: Setting, mixer: str, found: Sequence[RankedMethod]) -> Table:
+    """Encodings × tasks under one mixer: mean ± deviation over seeds, in percent."""
     rows, holes = [], list[Entry]()
     encodings = [
         encoding
         for encoding in setting.encodings
-        if any((column, attention, encoding) in setting.entries for column in setting.columns)
+        if any((column, mixer, encoding) in setting.entries for column in setting.columns)
     ]
-    best = {column: level_with_best(setting, column, attention) for column in setting.columns}
-    averages = {s.encoding: s for s in found if s.attention == attention}
+    best = {column: level_with_best(setting, column, mixer) for column in setting.columns}
+    averages = {s.encoding: s for s in found if s.mixer == mixer}
     for encoding in encodings:
         row = [label(encoding)]
-        for entry in setting.row(attention, encoding):
+        for entry in setting.row(mixer, encoding):
             row.append(_accuracy_cell(entry, setting, best[entry.column]))
             if entry.hole and entry.hole_kind != "missing":
                 holes.append(entry)
@@ -41,11 +41,11 @@ def accuracy_table(setting: Setting, attention: str, found: Sequence[RankedMetho
     if not no_average(setting):
         header.append(overall_title(setting))
     return Table(
-        f"accuracy-{setting.slug}-{readable.slug(attention)}",
-        f"Test accuracy, {attention} attention, {setting.title}",
+        f"accuracy-{setting.slug}-{readable.slug(mixer)}",
+        f"Test accuracy under {mixer}, {setting.title}",
         header,
         rows,
-        [*_seed_notes(setting, attention), *_grouped_holes(holes)],
+        [*_seed_notes(setting, mixer), *_grouped_holes(holes)],
     )
 
 
@@ -61,7 +61,7 @@ def _accuracy_cell(entry: Entry, setting: Setting, level: set[str]) -> Cell:
         (
             other.sample.mean
             for other in setting.column(entry.column)
-            if other.attention == entry.attention and other.sample is not None
+            if other.mixer == entry.mixer and other.sample is not None
         ),
         reverse=True,
     )
@@ -76,18 +76,18 @@ def _accuracy_cell(entry: Entry, setting: Setting, level: set[str]) -> Cell:
         shade=(sample.mean - means[-1]) / (means[0] - means[-1]) if means[0] > means[-1] else None,
         runs={
             "Task": entry.column.task,
-            "Attention": entry.attention,
+            "Mixer": entry.mixer,
             "Encoding": entry.encoding,
             "Protocol": setting.protocol,
         },
     )
 
 
-def _seed_notes(setting: Setting, attention: str) -> list[str]:
+def _seed_notes(setting: Setting, mixer: str) -> list[str]:
     counts = {
         len(entry.runs)
-        for (_, a, _), entry in setting.entries.items()
-        if a == attention and entry.runs
+        for (_, own, _), entry in setting.entries.items()
+        if own == mixer and entry.runs
     }
     if not counts:
         return []
@@ -125,10 +125,10 @@ def ranking_table(
         found: how each stands over the tasks.
         points: those with a mean accuracy and a speed, which may be on the front.
     """
-    front = {(point.attention, point.encoding): point for point in points}
+    front = {(point.mixer, point.encoding): point for point in points}
     fastest = max((s.speed for s in found if s.speed is not None), default=None)
     averaged, ranked = not no_average(setting), not no_rank(setting)
-    header = ["Attention", "Encoding", "Tasks", "Train examples/s", "Peak memory"]
+    header = ["Mixer", "Encoding", "Tasks", "Train examples/s", "Peak memory"]
     if ranked:
         header[3:3] = ["Mean rank"]
         header.append("On the front")
@@ -137,7 +137,7 @@ def ranking_table(
     rows = []
     for method in found:
         row = [
-            label(method.attention),
+            label(method.mixer),
             label(method.encoding),
             Cell(f"{method.done} / {method.columns}", value=method.done),
         ]
@@ -147,7 +147,7 @@ def ranking_table(
             row.append(_rank_cell(method))
         row += [_speed_cell(method, fastest), _memory_cell(method)]
         if ranked:
-            row.append(_front_cell(front.get((method.attention, method.encoding))))
+            row.append(_front_cell(front.get((method.mixer, method.encoding))))
         rows.append(row)
     return Table(
         f"ranking-{setting.slug}",

@@ -30,13 +30,13 @@ def cost_table(profile: Profile, quantity: str) -> Table:
     rows = []
     for curve in profile.curves:
         reference = profile.reference(curve)
-        row = [label(curve.attention), label(curve.encoding)]
+        row = [label(curve.mixer), label(curve.encoding)]
         row += [_cost_cell(curve, reference, length, quantity) for length in profile.lengths]
         rows.append(row)
     return Table(
         f"{name}-{profile.slug}",
         f"{title} by length, {_profile_title(profile)}",
-        ["Attention", "Encoding", *(f"{length:,}" for length in profile.lengths)],
+        ["Mixer", "Encoding", *(f"{length:,}" for length in profile.lengths)],
         rows,
         [
             "Second figure: relative to softmax attention with the same encoding or, where that "
@@ -68,7 +68,7 @@ def scaling_table(profile: Profile) -> Table:
     rows = []
     for curve in profile.curves:
         reference = profile.reference(curve)
-        row = [label(curve.attention), label(curve.encoding)]
+        row = [label(curve.mixer), label(curve.encoding)]
         row += [_exponent_cell(curve.exponent(quantity)) for quantity in ("seconds", "memory")]
         for quantity in ("seconds", "memory"):
             row.append(_tipping_cell(curve, reference, quantity))
@@ -77,7 +77,7 @@ def scaling_table(profile: Profile) -> Table:
         f"scaling-{profile.slug}",
         f"Scaling with length, {_profile_title(profile)}",
         [
-            "Attention",
+            "Mixer",
             "Encoding",
             "Time exponent",
             "Memory exponent",
@@ -105,7 +105,7 @@ def _exponent_cell(found: PowerLaw | None) -> Cell:
 
 
 def _tipping_cell(curve: CostCurve, reference: CostCurve | None, quantity: str) -> Cell:
-    if reference is None or curve.attention == reference.attention:
+    if reference is None or curve.mixer == reference.mixer:
         return Cell("—", detail="is the reference, or there is none", hole="missing")
     found = tipping_point(curve.series(quantity), reference.series(quantity))
     if found is None:

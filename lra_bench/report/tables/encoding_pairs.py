@@ -10,12 +10,12 @@ from lra_bench.report.grouping import Setting
 from lra_bench.report.tables.table import Cell, Table, label
 
 
-def pair_table(setting: Setting, attention: str, pairs: Sequence[Pair]) -> Table:
+def pair_table(setting: Setting, mixer: str, pairs: Sequence[Pair]) -> Table:
     """Pairs of encodings: probability of improvement, the most certain first."""
     ordered = sorted(pairs, key=lambda p: (p.adjusted, -p.improvement.probability))
     return Table(
-        f"pairs-{setting.slug}-{readable.slug(attention)}",
-        f"Probability of improvement, {attention} attention, {setting.title}",
+        f"pairs-{setting.slug}-{readable.slug(mixer)}",
+        f"Probability of improvement under {mixer}, {setting.title}",
         ["Encoding", "Against", "P(better)", "95 % interval", "p (Holm)", "Tasks", "Verdict"],
         [_pair_row(pair) for pair in ordered],
         [

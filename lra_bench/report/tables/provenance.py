@@ -44,22 +44,22 @@ def data_table(setting: Setting) -> Table:
 
 
 def compatibility_table(setting: Setting) -> Table:
-    """Encodings × attentions: which pairs ran, which are invalid, and why."""
+    """Encodings × mixers: which pairs ran, which are invalid, and why."""
     rows = []
     for encoding in setting.encodings:
         row = [label(encoding)]
-        for attention in setting.attentions:
-            row.append(_compatibility_cell(setting.row(attention, encoding)))
+        for mixer in setting.mixers:
+            row.append(_compatibility_cell(setting.row(mixer, encoding)))
         rows.append(row)
     reasons = {
-        f"{entry.encoding} with {entry.attention}: {readable.one_line(entry.invalid)}."
+        f"{entry.encoding} with {entry.mixer}: {readable.one_line(entry.invalid)}."
         for entry in setting.entries.values()
         if entry.invalid is not None
     }
     return Table(
         f"compatibility-{setting.slug}",
-        f"Which attention carries which encoding, {setting.title}",
-        ["Encoding", *map(readable.one_line, setting.attentions)],
+        f"Which mixer carries which encoding, {setting.title}",
+        ["Encoding", *map(readable.one_line, setting.mixers)],
         rows,
         sorted(reasons),
     )
@@ -85,7 +85,7 @@ def failure_table(setting: Setting) -> Table:
     rows = [
         [
             label(entry.column.title),
-            label(entry.attention),
+            label(entry.mixer),
             label(entry.encoding),
             Cell(str(record.identity.seed), value=record.identity.seed),
             label(record.status.replace("_", " ")),
@@ -97,7 +97,7 @@ def failure_table(setting: Setting) -> Table:
     return Table(
         f"failures-{setting.slug}",
         f"Cells without a result, {setting.title}",
-        ["Task", "Attention", "Encoding", "Seed", "Status", "Reason"],
+        ["Task", "Mixer", "Encoding", "Seed", "Status", "Reason"],
         rows,
     )
 

@@ -140,10 +140,10 @@ async function draw(host) {
   host.style.minHeight = `${host.clientHeight}px`;
   const { view } = await vegaEmbed(host, specs[host.dataset.chart], settings);
   host.style.minHeight = "";
-  const picked = $("[data-pick-attention]", host.closest("section"));
+  const picked = $("[data-pick-mixer]", host.closest("section"));
   view.signal("hidden", [...new Set(hiddenOf(scope, "hide"))]);
   view.signal("off", [...new Set(hiddenOf(scope, "off"))]);
-  if (picked) view.signal("attention", picked.value);
+  if (picked) view.signal("mixer", picked.value);
   view.run();
   new ResizeObserver(() => { if (view.width() !== width()) view.width(width()).run(); }).observe(host);
   views.set(host, view);
@@ -201,10 +201,10 @@ for (const key of ["hide", "off"]) {
     });
   }
 }
-for (const select of $$("[data-pick-attention]")) {
+for (const select of $$("[data-pick-mixer]")) {
   select.addEventListener("change", () => {
     for (const [host, view] of views) {
-      if (select.closest("section").contains(host)) view.signal("attention", select.value).run();
+      if (select.closest("section").contains(host)) view.signal("mixer", select.value).run();
     }
   });
 }
@@ -221,7 +221,7 @@ const clock = (seconds) => (seconds == null ? "—" : seconds < 90 ? `${seconds.
 const records = await unpack("#data");
 const COLUMNS = [
   ["Task", (r) => r.identity.task, (v) => v],
-  ["Attention", (r) => r.identity.attention, (v) => v],
+  ["Mixer", (r) => r.identity.mixer, (v) => v],
   ["Encoding", (r) => r.identity.encoding, (v) => v],
   ["Seed", (r) => r.identity.seed, (v) => String(v)],
   ["Protocol", (r) => r.identity.protocol, (v) => v],
@@ -232,7 +232,7 @@ const COLUMNS = [
   ["Peak, MiB", (r) => mebibytes(r.memory?.peak_bytes), (v) => (v == null ? "—" : whole(v))],
   ["Time", (r) => r.time?.total ?? null, clock],
 ];
-const FILTERS = ["Task", "Attention", "Encoding", "Protocol", "Status"];
+const FILTERS = ["Task", "Mixer", "Encoding", "Protocol", "Status"];
 const getter = Object.fromEntries(COLUMNS.map(([name, get]) => [name, get]));
 const state = { search: "", picks: {}, sort: null, page: 0, open: null };
 

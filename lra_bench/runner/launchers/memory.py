@@ -17,7 +17,7 @@ KEPT = 5.0
 # What a peak already measured is multiplied by: encodings differ, and so do machines.
 MARGIN = 1.25
 
-# Besides task and attention, what decides how much memory a cell needs.
+# Besides task and mixer, what decides how much memory a cell needs.
 _SIZES = [
     "length",
     "batch",
@@ -52,7 +52,7 @@ class Needs:
         self._peaks[key] = max(self._peaks.get(key, 0), peak)
 
     def of(self, cell: Cell) -> int:
-        """Bytes; of several encodings measured with this task and attention, the greatest."""
+        """Bytes; of several encodings measured with this task and mixer, the greatest."""
         known = self._peaks.get(_key(cell.config))
         return estimate(cell) if known is None else round(MARGIN * known)
 
@@ -61,7 +61,7 @@ def estimate(cell: Cell) -> int:
     """Bytes that a cell is estimated to need at its peak, from its sizes alone.
 
     Activations of all layers for training and of one for evaluation, and the scores of an
-    attention that is quadratic in the length, though a fused kernel may never write them out.
+    mixer that is quadratic in the length, though a fused kernel may never write them out.
     Parameters are counted roughly: they are few beside the activations.
     """
     settings, task = cell.settings, tasks.create(cell.task)
@@ -72,11 +72,11 @@ def estimate(cell: Cell) -> int:
     parameters = settings.dim * (settings.layers * matrices + length + task.symbols)
     channels = 6 * settings.dim + 4 * settings.qkv + 2 * settings.mlp
     per_sequence = 4 * length * channels
-    if mixers.get(cell.attention.name).cost == "N^2":
+    if mixers.get(cell.mixer.name).cost == "N^2":
         per_sequence += 4 * settings.heads * length**2
     activations = (KEPT * settings.layers * training + evaluation) * per_sequence
     return round(BYTES_A_PARAMETER * parameters + activations)
 
 
 def _key(config: dict[str, object]) -> tuple[object, ...]:
-    return (config["task"], config["attention"], *(config.get(name) for name in _SIZES))
+    return (config["task"], config["mixer"], *(config.get(name) for name in _SIZES))

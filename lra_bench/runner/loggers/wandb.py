@@ -28,7 +28,7 @@ class WandB(Logger):
             name=name,
             id=cell.hash[:16],
             resume="allow",
-            group=f"{cell.task} {cell.attention}",
+            group=f"{cell.task} {cell.mixer}",
             job_type=str(cell.encoding),
             config=cell.config,
             dir=str(directory.parent),  # the package itself adds `wandb`
