@@ -40,8 +40,9 @@ class Settings(_Model):
     holdout: float = Field(
         0.1, gt=0, lt=1, description="part of train held out where there is no validation split"
     )
-    selection: Literal["validation", "test"] = Field(
-        "validation", description="split on which the best checkpoint is chosen"
+    selection: Literal["validation", "test", "last"] = Field(
+        "validation",
+        description="split on which the best checkpoint is chosen; last: the last one is tested",
     )
 
     layers: int = Field(2, ge=1)
@@ -52,6 +53,27 @@ class Settings(_Model):
     dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     pooling: Literal["mean", "cls"] = "mean"
+    mean_length: int | None = Field(
+        None, ge=1, description="mean pooling divides by this, not by the sequence's own length"
+    )
+    mask_zero: bool = Field(
+        False, description="hide a black pixel from the others, as if it were padding"
+    )
+    projection_bias: bool = Field(False, description="whether query, key, value, out have biases")
+    activation: Literal["gelu", "gelu-tanh"] = Field(
+        "gelu", description="of the blocks; gelu-tanh is its approximation"
+    )
+    norm_epsilon: float = Field(1e-6, gt=0, description="added to the variance in layer norms")
+    pair_features: Literal["interaction", "concatenation"] = Field(
+        "interaction",
+        description="what the head sees of a pair: [u, v, u∘v, u−v], or [u, v] alone",
+    )
+    pair_layers: Literal[1, 2] = Field(2, description="hidden layers of the head for pairs")
+    initialisation: Literal["xavier", "lra", "torch"] = Field(
+        "xavier",
+        description="blocks Xavier-uniform with PyTorch's head, or a LeCun-normal head (lra); "
+        "or PyTorch's own for both",
+    )
     embedding_std: float = Field(
         0.02, gt=0, description="standard deviation of token embeddings at the start"
     )
@@ -67,6 +89,9 @@ class Settings(_Model):
     schedule: Literal["rsqrt", "cosine", "one-cycle", "constant"] = "one-cycle"
     weight_decay: float = Field(0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
+    cycle_beta1: tuple[float, float] | None = Field(
+        None, description="one-cycle moves β₁ from the first to the second and back"
+    )
     epsilon: float = Field(1e-8, gt=0)
     clip: float | None = Field(None, gt=0, description="clip every gradient value to ± this")
     evaluate_every: int = Field(250, ge=1)

@@ -125,6 +125,7 @@ def test_validation_is_held_out_of_training(tmp_path: Path) -> None:
     train = data.train.gather(np.arange(80)).tokens[:, 0].tolist()
     held = data.validation.gather(np.arange(20)).tokens[:, 0].tolist()
     assert sorted(train + held) == list(range(1, total + 1))
-    on_test = load(tmp_path / "set", Settings(length=4, selection="test"), 4, CPU)
-    assert len(on_test.train) == total
-    assert len(on_test.validation) == 10
+    for selection in ("test", "last"):
+        on_test = load(tmp_path / "set", Settings(length=4, selection=selection), 4, CPU)
+        assert len(on_test.train) == total
+        assert len(on_test.validation) == 10

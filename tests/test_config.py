@@ -41,7 +41,7 @@ def test_lra_has_the_papers_numbers() -> None:
     listops = settings_for("lra", Spec("listops"), {})
     assert (listops.layers, listops.heads, listops.dim, listops.mlp) == (4, 8, 512, 1024)
     assert (listops.batch, listops.steps, listops.warmup) == (32, 5000, 1000)
-    assert settings_for("lra", Spec("text"), {}).selection == "test"
+    assert settings_for("lra", Spec("text"), {}).selection == "last"
     assert settings_for("lra", Spec("pathfinder"), {}).pooling == "mean"
     assert settings_for("small", Spec("retrieval"), {}).learning_rate == 2e-4
 

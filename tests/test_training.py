@@ -30,7 +30,6 @@ from lra_bench.training import loop
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.evaluation import evaluate
 from lra_bench.training.loop import Progress, Trainer
-from lra_bench.training.optimiser import factor
 from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell
 
@@ -389,17 +388,3 @@ def test_accumulated_gradients_equal_the_whole_batch(prepared: Path) -> None:
             trainer.step(data.train.gather(chosen), 1 / parts)
         gradients.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
-
-
-def test_schedules_match_their_formulas() -> None:
-    rsqrt = small_cell(schedule="rsqrt", warmup=8, steps=100).settings
-    assert factor(4, rsqrt) == pytest.approx(0.5 / 8**0.5)
-    assert factor(64, rsqrt) == pytest.approx(1 / 8)
-    cosine = small_cell(schedule="cosine", warmup=10, steps=110).settings
-    assert [factor(step, cosine) for step in (0, 5, 10, 60, 110)] == pytest.approx(
-        [0, 0.5, 1, 0.5, 0]
-    )
-    one_cycle = small_cell(schedule="one-cycle", warmup=10, steps=110).settings
-    assert factor(0, one_cycle) == pytest.approx(1 / 25)
-    assert factor(10, one_cycle) == pytest.approx(1)
-    assert factor(110, one_cycle) == pytest.approx(4e-6)

@@ -26,7 +26,7 @@ class Portion:
 
 @dataclass(frozen=True)
 class Division:
-    """What a cell works on; with `selection: test` it validates on the test portion."""
+    """What a cell works on. What it validates on may be the test portion (`selection`)."""
 
     train: Portion
     validation: Portion
@@ -37,7 +37,9 @@ def divide(manifest: Manifest, splits: Mapping[str, Split], settings: Settings) 
     """Divide a prepared set's splits as a protocol says.
 
     Where there is no validation split, part of the training split is held out, the same part for
-    every seed; with `selection: test` the test split serves, as LRA does for Text.
+    every seed. With `selection: test` the test split serves instead, as in the PyTorch suites'
+    Text; with `selection: last`, where nothing is selected, it serves so where there is no
+    validation split, as in LRA's Text.
 
     Raises InputError where no example is left to train on.
     """
@@ -45,10 +47,10 @@ def divide(manifest: Manifest, splits: Mapping[str, Split], settings: Settings) 
     test = Portion("test", np.arange(sizes["test"]))
     order = np.random.default_rng(0).permutation(sizes["train"])
     cut = 0
-    if settings.selection == "test":
-        validation = test
-    elif "validation" in sizes:
+    if "validation" in sizes and settings.selection != "test":
         validation = Portion("validation", np.arange(sizes["validation"]))
+    elif settings.selection != "validation":
+        validation = test
     else:
         cut = max(1, round(settings.holdout * sizes["train"]))
         validation = Portion("train", np.sort(order[:cut]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,17 +27,21 @@ class Dropout(nn.Module):
 
 
 class GeluDropout(nn.Module):
-    """Adds a bias, applies GELU (Hendrycks & Gimpel 2016), then dropout at `rate`."""
+    """Adds a bias, applies GELU (Hendrycks & Gimpel 2016), then dropout at `rate`.
 
-    def __init__(self, rate: float) -> None:
+    `gelu-tanh` is the approximation of the same paper, which Flax takes for GELU.
+    """
+
+    def __init__(self, rate: float, activation: Literal["gelu", "gelu-tanh"] = "gelu") -> None:
         super().__init__()
         self.dropout = Dropout(rate)
+        self.approximate = "tanh" if activation == "gelu-tanh" else "none"
 
     def forward(
         self, x: Float[Tensor, "*rows width"], bias: Float[Tensor, " width"]
     ) -> Float[Tensor, "*rows width"]:
         """Apply them; in evaluation without dropout."""
-        if serves(x, weights=[bias]):
+        if self.approximate == "none" and serves(x, weights=[bias]):
             return fused.gelu_dropout(x, bias, self.dropout.rate if self.training else 0.0)
-        dropped: Tensor = self.dropout(functional.gelu(x + bias.to(x.dtype)))
+        dropped: Tensor = self.dropout(functional.gelu(x + bias.to(x.dtype), approximate=self.approximate))
         return dropped

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,20 +15,37 @@ def single_head(dim: int, mlp: int, classes: int) -> nn.Sequential:
 
 
 class PairHead(nn.Module):
-    """LRA's matching head on [u, v, u∘v, u−v]: 4·dim → mlp → mlp/2 → classes, ReLU between."""
+    """Matching head: features of u and v → mlp (→ mlp/2) → classes, ReLU between.
 
-    def __init__(self, dim: int, mlp: int, classes: int) -> None:
+    Args:
+        dim: width of u and v.
+        mlp: width of the first hidden layer.
+        classes: scores given.
+        features: `interaction` sees [u, v, u∘v, u−v], `concatenation` [u, v], LRA's default.
+        hidden: one layer, as in the PyTorch suites, or two, as in LRA, the second half as wide.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        mlp: int,
+        classes: int,
+        features: Literal["interaction", "concatenation"] = "interaction",
+        hidden: Literal[1, 2] = 2,
+    ) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(4 * dim, mlp),
-            nn.ReLU(),
-            nn.Linear(mlp, mlp // 2),
-            nn.ReLU(),
-            nn.Linear(mlp // 2, classes),
-        )
+        self.interaction = features == "interaction"
+        widths = [mlp, mlp // 2][:hidden]
+        layers: list[nn.Module] = []
+        for width, following in zip(
+            [(4 if self.interaction else 2) * dim, *widths], widths, strict=False
+        ):
+            layers += [nn.Linear(width, following), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], classes))
 
     def forward(self, pooled: Float[Tensor, "twice dim"]) -> Float[Tensor, "batch classes"]:
         """Rows 2i and 2i + 1 of `pooled` are the two inputs of example i."""
         u, v = pooled[0::2], pooled[1::2]
-        scores: Tensor = self.layers(torch.cat([u, v, u * v, u - v], dim=1))
+        features = [u, v, u * v, u - v] if self.interaction else [u, v]
+        scores: Tensor = self.layers(torch.cat(features, dim=1))
         return scores

@@ -87,7 +87,7 @@ class Accuracy(_Part):
     test_total: Some
     best_validation: Fraction
     best_step: Count
-    selected_on: Literal["validation", "test"]
+    selected_on: Literal["validation", "test", "last"]
     curve: list[CurvePoint]
 
     @model_validator(mode="after")

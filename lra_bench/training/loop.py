@@ -26,7 +26,7 @@ from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.device import Precision, precision_context, synchronise
 from lra_bench.training.evaluation import Score, evaluate
 from lra_bench.training.interruption import Interruption
-from lra_bench.training.optimiser import build_optimiser, set_learning_rate
+from lra_bench.training.optimiser import build_optimiser, set_rates
 from lra_bench.training.out_of_memory import first_that_fits
 from lra_bench.training.random_state import (
     draw_anew,
@@ -189,7 +189,7 @@ class Trainer:
         self.ranks.average_gradients(self.model)
         if self.settings.clip is not None:
             torch.nn.utils.clip_grad_value_(self.model.parameters(), self.settings.clip)
-        set_learning_rate(self.optimiser, self.settings, self.state.step)
+        set_rates(self.optimiser, self.settings, self.state.step)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
@@ -273,7 +273,12 @@ class Trainer:
             validation_accuracy=score.accuracy,
         )
         self.state.curve.append(point)
-        if self.state.best is None or score.accuracy > self.state.best.validation_accuracy:
+        best = self.state.best
+        if (
+            best is None
+            or self.settings.selection == "last"
+            or score.accuracy > best.validation_accuracy
+        ):
             self.state.best = point
             weights = self.model.state_dict()
             self.state.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}

@@ -9,7 +9,7 @@ from torch.optim import AdamW
 
 from lra_bench.config import Settings
 
-# As in PyTorch's OneCycleLR, but its cycling of beta1 is left out: the protocol fixes the betas.
+# As in PyTorch's OneCycleLR. Its cycling of β₁ is a setting of its own, `cycle_beta1`.
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = ONE_CYCLE_START * 1e-4
 
@@ -26,27 +26,45 @@ def build_optimiser(model: nn.Module, settings: Settings) -> AdamW:
     )
 
 
-def set_learning_rate(optimiser: AdamW, settings: Settings, step: int) -> None:
-    """Set the rate of the step about to be taken, counted from 0: there is no state to resume."""
+def set_rates(optimiser: AdamW, settings: Settings, step: int) -> None:
+    """Set rate and β₁ of the step about to be taken, from 0: there is no state to resume."""
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * factor(step, settings)
+        group["betas"] = (beta1(step, settings), settings.betas[1])
 
 
 def factor(step: int, settings: Settings) -> float:
     """Learning rate at `step` (from 0) as a factor of the protocol's.
 
-    `rsqrt`: min(1, step / warm-up) / √max(step, warm-up), and `cosine`: linear warm-up, then half
-    a cosine to the last step, both as in LRA's code. `one-cycle` (Smith & Topin 2018): linear
-    from 1/25 to 1 over the warm-up, then linear to 4·10⁻⁶ at the last step.
+    `rsqrt`: min(1, step / warm-up) / √max(step, warm-up), and `cosine`: linear warm-up times half
+    a cosine that takes `steps` after it, which training does not see the end of, both as LRA's
+    code has them. `one-cycle` (Smith & Topin 2018), as PyTorch has it: linear from 1/25 to 1 at the
+    last step of the warm-up, then linear to 4·10⁻⁶ at the last step.
     """
-    warmup = min(settings.warmup, settings.steps - 1)
-    warmed = min(1.0, step / warmup) if warmup else 1.0
-    progress = min(1.0, max(0, step - warmup) / (settings.steps - warmup))
+    warmup = max(1, settings.warmup)
     if settings.schedule == "rsqrt":
-        return min(1.0, step / max(1, settings.warmup)) / math.sqrt(max(step, settings.warmup, 1))
+        return min(1.0, step / warmup) / math.sqrt(max(step, warmup))
+    warmed = min(1.0, step / warmup) if settings.warmup else 1.0
     if settings.schedule == "cosine":
+        progress = max(0, step - settings.warmup) / settings.steps
         return warmed * 0.5 * (1.0 + math.cos(math.pi * progress))
     if settings.schedule == "one-cycle":
-        rising = ONE_CYCLE_START + (1.0 - ONE_CYCLE_START) * warmed
-        return rising + (ONE_CYCLE_END - rising) * progress
+        return _one_cycle(step, settings, ONE_CYCLE_START, 1.0, ONE_CYCLE_END)
     return warmed
+
+
+def beta1(step: int, settings: Settings) -> float:
+    """β₁ at `step`: the protocol's, or as far on its cycle as the learning rate on its own."""
+    if settings.schedule != "one-cycle" or settings.cycle_beta1 is None:
+        return settings.betas[0]
+    high, low = settings.cycle_beta1
+    return _one_cycle(step, settings, high, low, high)
+
+
+def _one_cycle(step: int, settings: Settings, start: float, peak: float, end: float) -> float:
+    """Linear from `start` at step 0 to `peak` at the warm-up's last step, to `end` at the last."""
+    last = max(1, settings.steps - 1)
+    turn = max(0, min(settings.warmup, last) - 1)
+    if step <= turn:
+        return start + (peak - start) * (step / turn if turn else 1.0)
+    return peak + (end - peak) * (step - turn) / (last - turn)
