@@ -199,18 +199,33 @@ def protocol_names() -> list[str]:
 
 
 def read_protocol(name: str) -> dict[str, Any]:
-    """A protocol's document by name or path. Raises InputError with the nearest name."""
+    """A protocol's document by name or path, laid over the one that it `extends`, if any.
+
+    Raises InputError with the nearest name.
+    """
     path = Path(name) if name.endswith((".yaml", ".yml")) else PROTOCOLS / f"{name}.yaml"
     if not path.is_file():
         raise InputError(f"unknown protocol '{name}'; {nearest(name, protocol_names())}")
     document = read_yaml(path)
-    if unknown := set(document) - {"summary", "source", "defaults", "tasks"}:
+    if unknown := set(document) - {"summary", "source", "extends", "defaults", "tasks"}:
         raise InputError(f"{path}: unknown key '{min(unknown)}'")
     parts = {key: document.get(key) or {} for key in ("defaults", "tasks")}
     tasks = parts["tasks"].items() if isinstance(parts["tasks"], dict) else ()
     for key, part in (*parts.items(), *((f"tasks: {name}", values) for name, values in tasks)):
         if not isinstance(part, dict):
             raise InputError(f"{path}: {key}: expected 'key: value' lines, found {part!r:.40}")
+    if "extends" in document:
+        # One that comes with the suite: those don't extend one another in a circle.
+        extended = str(document.pop("extends"))
+        if extended not in protocol_names():
+            hint = nearest(extended, protocol_names())
+            raise InputError(f"{path}: extends: unknown protocol '{extended}'; {hint}")
+        base = read_protocol(extended)
+        tasks = {**base["tasks"], **parts["tasks"]}
+        parts = {
+            "defaults": base["defaults"] | parts["defaults"],
+            "tasks": {name: base["tasks"].get(name, {}) | values for name, values in tasks.items()},
+        }
     return document | parts
 
 

@@ -43,7 +43,22 @@ def test_lra_has_the_papers_numbers() -> None:
     assert (listops.batch, listops.steps, listops.warmup) == (32, 5000, 1000)
     assert settings_for("lra", Spec("text"), {}).selection == "last"
     assert settings_for("lra", Spec("pathfinder"), {}).pooling == "mean"
+    assert settings_for("lra", Spec("pathfinder"), {}).attention_dropout == 0.1
     assert settings_for("small", Spec("retrieval"), {}).learning_rate == 2e-4
+
+
+def test_a_protocol_may_extend_one_of_the_suites(tmp_path: Path) -> None:
+    skyformer = settings_for("skyformer", Spec("listops"), {})
+    small = settings_for("small", Spec("listops"), {})
+    assert skyformer == small.model_copy(update={"steps": 50_000, "evaluate_every": 500})
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: small\ndefaults: {dim: 32}\ntasks: {listops: {steps: 7}}\n")
+    assert settings_for(str(own), Spec("listops"), {}) == small.model_copy(
+        update={"dim": 32, "steps": 7}
+    )
+    own.write_text("extends: smal\n")
+    with pytest.raises(InputError, match=r"own.yaml: extends: unknown protocol 'smal'; .*'small'"):
+        settings_for(str(own), Spec("listops"), {})
 
 
 def test_hash_covers_every_setting_and_seed() -> None:
