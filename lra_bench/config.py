@@ -54,7 +54,7 @@ class Settings(_Model):
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     pooling: Literal["mean", "cls"] = "mean"
     mean_length: int | None = Field(
-        None, ge=1, description="mean pooling divides by this, not by the sequence's own length"
+        None, ge=1, description="mean pooling sums over what is not masked and divides by this"
     )
     mask_zero: bool = Field(
         False, description="hide a black pixel from the others, as if it were padding"
@@ -221,10 +221,11 @@ def read_protocol(name: str) -> dict[str, Any]:
             hint = nearest(extended, protocol_names())
             raise InputError(f"{path}: extends: unknown protocol '{extended}'; {hint}")
         base = read_protocol(extended)
-        tasks = {**base["tasks"], **parts["tasks"]}
+        own = parts["tasks"]
+        laid = {task: base["tasks"].get(task, {}) | own[task] for task in own}
         parts = {
             "defaults": base["defaults"] | parts["defaults"],
-            "tasks": {name: base["tasks"].get(name, {}) | values for name, values in tasks.items()},
+            "tasks": base["tasks"] | laid,
         }
     return document | parts
 

@@ -28,6 +28,7 @@ class Geometry:
         embedding_std: standard deviation of the token embeddings at the start, which is also the
             scale of fixed vectors that are added to them.
         position_std: the same of learned vectors that are added to them.
+        projection_bias: whether a mixer's maps from and to the tokens have biases.
     """
 
     length: int
@@ -40,6 +41,7 @@ class Geometry:
     prefix: int = 0
     embedding_std: float = 1.0
     position_std: float = 0.02
+    projection_bias: bool = False
 
     @property
     def total(self) -> int:

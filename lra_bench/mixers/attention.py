@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -26,10 +27,11 @@ class Attention(Mixer):
     def __init__(self, geometry: Geometry, dropout: float = 0.0) -> None:
         super().__init__(geometry, dropout)
         inner = geometry.heads * geometry.head_dim
-        self.query = nn.Linear(geometry.dim, inner, bias=False)
-        self.key = nn.Linear(geometry.dim, inner, bias=False)
-        self.value = nn.Linear(geometry.dim, inner, bias=False)
-        self.out = nn.Linear(inner, geometry.dim, bias=False)
+        bias = geometry.projection_bias
+        self.query = nn.Linear(geometry.dim, inner, bias=bias)
+        self.key = nn.Linear(geometry.dim, inner, bias=bias)
+        self.value = nn.Linear(geometry.dim, inner, bias=bias)
+        self.out = nn.Linear(inner, geometry.dim, bias=bias)
 
     def attend(
         self,
@@ -74,11 +76,14 @@ class Attention(Mixer):
         if "mix" in encoding.hooks():
             real = v if mask is None else v * mask[:, None, :, None]
             out = out + encoding.mix(real, codes)
-        return project(out.transpose(1, 2).flatten(2), self.out.weight)
+        return project(out.transpose(1, 2).flatten(2), self.out.weight, bias=self.out.bias)
 
     def project(self, x: Float[Tensor, "batch n dim"]) -> Float[Tensor, "batch n width"]:
         """Queries, keys and values side by side, each head by head."""
-        return project(x, self.query.weight, self.key.weight, self.value.weight)
+        maps = (self.query, self.key, self.value)
+        biased = self.geometry.projection_bias
+        bias = torch.cat([one.bias for one in maps]) if biased else None
+        return project(x, *(one.weight for one in maps), bias=bias)
 
     def split(self, joint: Float[Tensor, "batch n width"]) -> tuple[Heads, Heads, Heads]:
         """Queries, keys and values of every head, as views."""

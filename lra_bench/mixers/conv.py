@@ -38,9 +38,10 @@ class Conv(Mixer):
         if width < 1 or width % 2 == 0:
             raise InputError(f"conv: width={width}; an odd number is needed, for a middle")
         inner = geometry.heads * geometry.head_dim
-        self.gated = nn.Linear(geometry.dim, 2 * inner, bias=False)
+        bias = geometry.projection_bias
+        self.gated = nn.Linear(geometry.dim, 2 * inner, bias=bias)
         self.kernels = nn.Conv1d(inner, inner, width, padding=width // 2, groups=inner, bias=False)
-        self.out = nn.Linear(inner, geometry.dim, bias=False)
+        self.out = nn.Linear(inner, geometry.dim, bias=bias)
 
     def mix(
         self,
@@ -50,8 +51,8 @@ class Conv(Mixer):
         codes: Any,
     ) -> Float[Tensor, "batch n dim"]:
         """See `Mixer.mix`."""
-        values = F.glu(project(x, self.gated.weight))
+        values = F.glu(project(x, self.gated.weight, bias=self.gated.bias))
         if mask is not None:
             values = values * mask.unsqueeze(-1)
         mixed = self.kernels(values.transpose(1, 2)).transpose(1, 2)
-        return project(mixed, self.out.weight)
+        return project(mixed, self.out.weight, bias=self.out.bias)

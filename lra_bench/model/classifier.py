@@ -14,7 +14,7 @@ from lra_bench.encodings.base import Encoding, Geometry
 from lra_bench.mixers import mixers
 from lra_bench.mixers.base import Mixer
 from lra_bench.model.encoder import Block, Encoder
-from lra_bench.model.heads import PairHead, single_head
+from lra_bench.model.heads import PairHead, lecun_normal, single_head
 from lra_bench.registry import Spec
 from lra_bench.tasks.base import Task
 
@@ -49,6 +49,7 @@ def geometry_of(task: Task, settings: Settings) -> Geometry:
         prefix=1 if settings.pooling == "cls" else 0,
         embedding_std=settings.embedding_std,
         position_std=settings.position_std,
+        projection_bias=settings.projection_bias,
     )
 
 
@@ -70,19 +71,23 @@ def build(task: Task, settings: Settings, mixer: Spec, encoding: Spec) -> Classi
     """Build a cell's model; draws its initial weights from torch's global generator."""
     geometry = geometry_of(task, settings)
     blocks = [
-        Block(
-            geometry,
-            settings.mlp,
-            settings.dropout,
-            build_mixer(mixer, replace(geometry, layer=layer), settings),
-            layer_encoding,
-        )
-        for layer, layer_encoding in enumerate(build_encodings(encoding, geometry))
+        Block(settings, build_mixer(mixer, replace(geometry, layer=layer), settings), own)
+        for layer, own in enumerate(build_encodings(encoding, geometry))
     ]
-    encoder = Encoder(task.symbols, geometry, blocks, settings.dropout, settings.pooling)
+    encoder = Encoder(task.symbols, geometry, blocks, settings)
+    return Classifier(encoder, _head(task, settings))
+
+
+def _head(task: Task, settings: Settings) -> nn.Module:
+    sizes = (settings.dim, settings.mlp, task.classes)
+    head: nn.Module = single_head(*sizes)
     if task.inputs == 2:
-        return Classifier(encoder, PairHead(settings.dim, settings.mlp, task.classes))
-    return Classifier(encoder, single_head(settings.dim, settings.mlp, task.classes))
+        head = PairHead(*sizes, settings.pair_features, settings.pair_layers)
+    if settings.initialisation == "lra":
+        for layer in head.modules():
+            if isinstance(layer, nn.Linear):
+                lecun_normal(layer)
+    return head
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -43,5 +43,7 @@ class GeluDropout(nn.Module):
         """Apply them; in evaluation without dropout."""
         if self.approximate == "none" and serves(x, weights=[bias]):
             return fused.gelu_dropout(x, bias, self.dropout.rate if self.training else 0.0)
-        dropped: Tensor = self.dropout(functional.gelu(x + bias.to(x.dtype), approximate=self.approximate))
+        dropped: Tensor = self.dropout(
+            functional.gelu(x + bias.to(x.dtype), approximate=self.approximate)
+        )
         return dropped

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
+from lra_bench.config import Settings
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.fused.embedding import embed
 from lra_bench.fused.library import serves
@@ -16,7 +18,8 @@ from lra_bench.mixers.base import Mixer, initialise
 from lra_bench.model.dropout import Dropout, GeluDropout
 from lra_bench.model.residual_norm import ResidualNorm
 
-Pooling = Literal["mean", "cls"]
+# Token of the darkest grey level: symbols begin at 1.
+BLACK = 1
 
 
 class Block(nn.Module):
@@ -25,20 +28,20 @@ class Block(nn.Module):
     Each sum is left to the norm that follows it, the last to the next block's or the encoder's.
     """
 
-    def __init__(
-        self, geometry: Geometry, mlp: int, dropout: float, mixer: Mixer, encoding: Encoding
-    ) -> None:
+    def __init__(self, settings: Settings, mixer: Mixer, encoding: Encoding) -> None:
         super().__init__()
-        self.mixer_norm = ResidualNorm(geometry.dim, dropout)
+        self.mixer_norm = _norm(settings)
         self.mixer = mixer
-        self.mlp_norm = ResidualNorm(geometry.dim, dropout)
-        self.mlp_in = nn.Linear(geometry.dim, mlp)
-        self.mlp_out = nn.Linear(mlp, geometry.dim)
-        self.activation = GeluDropout(dropout)
+        self.mlp_norm = _norm(settings)
+        self.mlp_in = nn.Linear(settings.dim, settings.mlp)
+        self.mlp_out = nn.Linear(settings.mlp, settings.dim)
+        self.activation = GeluDropout(settings.dropout, settings.activation)
         self.encoding = encoding
-        mixer.initialise()
-        initialise(self.mlp_in)
-        initialise(self.mlp_out)
+        # PyTorch's own start is what its constructors gave.
+        if settings.initialisation != "torch":
+            mixer.initialise()
+            initialise(self.mlp_in)
+            initialise(self.mlp_out)
 
     def forward(
         self,
@@ -63,25 +66,24 @@ class Encoder(nn.Module):
         geometry: sizes; `prefix` is 1 where a CLS token is pooled. Embeddings start at
             N(0, `embedding_std`²), CLS at 0.
         blocks: the layers, which own their mixer and their encoding (or share one).
+        settings: dropout, norms, pooling, and whether black pixels are masked.
     """
 
     def __init__(
-        self,
-        vocabulary: int,
-        geometry: Geometry,
-        blocks: list[Block],
-        dropout: float,
-        pooling: Pooling,
+        self, vocabulary: int, geometry: Geometry, blocks: list[Block], settings: Settings
     ) -> None:
         super().__init__()
-        self.geometry, self.pooling = geometry, pooling
+        self.geometry, self.pooling = geometry, settings.pooling
+        self.mean_length = settings.mean_length
+        # Black pixels are no padding of other tasks, whose symbol 0 is another matter.
+        self.mask_black = settings.mask_zero and geometry.grid is not None
         self.embedding = nn.Embedding(vocabulary + 1, geometry.dim, padding_idx=0)
         with torch.no_grad():
             self.embedding.weight *= geometry.embedding_std
         self.cls = nn.Parameter(torch.zeros(1, geometry.dim)) if geometry.prefix else None
         self.blocks = nn.ModuleList(blocks)
-        self.norm = ResidualNorm(geometry.dim, dropout)
-        self.dropout = Dropout(dropout)
+        self.norm = _norm(settings)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(
         self,
@@ -93,7 +95,8 @@ class Encoder(nn.Module):
         x = self._embed(tokens)
         n = x.shape[1]
         whole = None if lengths is None else lengths + self.geometry.prefix
-        mask = None if whole is None else torch.arange(n, device=x.device) < whole[:, None]
+        real = None if whole is None else torch.arange(n, device=x.device) < whole[:, None]
+        mask = self._visible(tokens, real) if self.mask_black else real
         codes = self._prepare(Layout(n, whole, x.device, x.dtype, generator))
         blocks = cast(list[Block], list(self.blocks))
         first = blocks[0].encoding
@@ -101,7 +104,7 @@ class Encoder(nn.Module):
         branch = None
         for block in blocks:
             x, branch = block(x, branch, mask, codes[id(block.encoding)])
-        return self._pool(self.norm.join(x, branch)[1], mask)
+        return self._pool(self.norm.join(x, branch)[1], real, mask)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         kind, table = tokens.device.type, self.embedding.weight
@@ -124,13 +127,26 @@ class Encoder(nn.Module):
                 codes[id(block.encoding)] = block.encoding.prepare(layout)
         return codes
 
-    def _pool(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _visible(self, tokens: Tensor, real: Tensor | None) -> Tensor:
+        """Real tokens but black pixels; a prefix is visible."""
+        visible = functional.pad(tokens != BLACK, (self.geometry.prefix, 0), value=True)
+        return visible if real is None else visible & real
+
+    def _pool(self, x: Tensor, real: Tensor | None, mask: Tensor | None) -> Tensor:
         if self.pooling == "cls":
             return x[:, 0].float()
+        # With a mean over a fixed length, the suites leave out what is masked; LRA does not.
+        counted = real if self.mean_length is None else mask
         # As a product with the mask: no masked copy of x is made, and the sum runs in float32.
-        real = x.new_ones(x.shape[:2]) if mask is None else mask.to(x.dtype)
-        total = torch.einsum("bn,bnd->bd", real, x).float()
-        if mask is None:
+        weights = x.new_ones(x.shape[:2]) if counted is None else counted.to(x.dtype)
+        total = torch.einsum("bn,bnd->bd", weights, x).float()
+        if self.mean_length is not None:
+            return total / self.mean_length
+        if real is None:
             return total / x.shape[1]
         # Of an empty sequence, the zero vector.
-        return total / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return total / real.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def _norm(settings: Settings) -> ResidualNorm:
+    return ResidualNorm(settings.dim, settings.dropout, settings.norm_epsilon)

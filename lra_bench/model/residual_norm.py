@@ -16,10 +16,11 @@ class ResidualNorm(nn.LayerNorm):
     Args:
         dim: channels.
         dropout: rate at which elements of the branch are dropped in training.
+        epsilon: added to the variance.
     """
 
-    def __init__(self, dim: int, dropout: float) -> None:
-        super().__init__(dim, eps=1e-6)
+    def __init__(self, dim: int, dropout: float, epsilon: float = 1e-6) -> None:
+        super().__init__(dim, eps=epsilon)
         self.rate = dropout
 
     def join(
