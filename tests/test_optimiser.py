@@ -1,4 +1,4 @@
-"""Learning rates and β₁ step by step, against PyTorch's scheduler and the formulas of LRA's code."""
+"""Learning rates and β₁ step by step, against PyTorch's scheduler and LRA's formulas."""
 
 from __future__ import annotations
 
