@@ -23,7 +23,7 @@ from lra_bench.data.examples import Examples
 from lra_bench.data.request import Request
 from lra_bench.data.sources import acl_ocl, hub, lines, listops_tsv, pairs_tsv, pathfinder_release
 from lra_bench.data.sources.images import decode, grey, image_format
-from lra_bench.data.sources.layout import Found, SplitTables, find
+from lra_bench.data.sources.layout import Found, ParquetTables, find
 from lra_bench.data.sources.stream import first_examples
 from lra_bench.data.sources.tables import (
     Part,
@@ -444,7 +444,8 @@ def test_a_row_without_text_is_named(column, problem):
         ([0, 1, None], "file, row 2: no label; leave the row out, or give it one"),
         ([1.0, None], "file, row 1: no label"),
         ([0.0, 1.0], r"file, row 0: label 0\.0; the column must be of whole numbers .*not double"),
-        (["pos", "neg"], "file, row 0: label 'pos'; the column must be of whole .*not string"),
+        (["pos", "bad"], "file, row 1: label 'bad' is none of neg, pos"),
+        (["pos", None], "file, row 1: no label; leave the row out, or give it one"),
         ([True], "file, row 0: label True; the column must be of whole numbers .*not bool"),
         ([0, -1], "file, row 1: label -1 is outside 0 … 1"),
         ([0, 1, 2], "file, row 2: label 2 is outside 0 … 1"),
@@ -452,7 +453,7 @@ def test_a_row_without_text_is_named(column, problem):
 )
 def test_an_unfit_label_is_named_with_its_row(column, problem):
     with pytest.raises(InputError, match=problem):
-        class_labels(pa.array(column), 2, place)
+        class_labels(pa.array(column), ("neg", "pos"), place)
 
 
 def test_unfit_image_columns_are_named():
@@ -469,7 +470,7 @@ def test_unfit_image_columns_are_named():
 
 def find_tables(data_dir: Path) -> Found:
     """Those of a task whose folder is `imdb`."""
-    return find("text", data_dir, [SplitTables(("imdb",))], "get them")
+    return find("text", data_dir, [ParquetTables(("imdb",))], "get them")
 
 
 def named(directory: Path, *names: str) -> Path:
@@ -672,7 +673,7 @@ def test_hub_tables_stream_like_files(monkeypatch):
     assert table.rows == 5000
     got = [text for batch in table.batches() for text in batch.column("text").to_pylist()]
     assert got == fake["text"][:]
-    with pytest.raises(InputError, match="has no column img"):
+    with pytest.raises(InputError, match=r"stanfordnlp/imdb': no column img; it has text, label"):
         hub.table("image", "stanfordnlp/imdb", "train", ("img",))
 
 

@@ -88,6 +88,7 @@ def test_a_task_with_files_goes_through_all_commands(
     assert record.status == "done"
     assert record.data is not None
     assert (record.data.dataset, record.data.source) == ("letters", "local")
+    assert record.data.files == "2 files below letters"
     assert "Letters" in said("report", store, "--plugin", plugin, "--terminal")
 
 

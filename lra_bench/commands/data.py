@@ -97,7 +97,8 @@ def _say_where(directories: list[Path], as_json: bool) -> int:
         return 0
     for where, manifest in manifests.items():
         sizes = " / ".join(f"{split.examples:,}" for split in manifest.splits.values())
-        print(f"{manifest.task}: {manifest.dataset}, {sizes} examples, in {where}")
+        read = f", read from {manifest.files}" if manifest.files else ""
+        print(f"{manifest.task}: {manifest.dataset}, {sizes} examples{read}, in {where}")
     return 0
 
 

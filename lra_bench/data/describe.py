@@ -46,6 +46,7 @@ def text(directory: Path, samples: int, preview: Preview) -> str:
     lines = [
         f"{told['task']}: {told['dataset']} ({kind})",
         f"  in           {told['directory']}",
+        *([f"  read from    {told['files']}"] if told["files"] else []),
         f"  fingerprint  {told['fingerprint']}",
         f"  tokens       {told['symbols']} symbols, {told['classes']} classes, "
         f"longest {told['length']}"

@@ -54,7 +54,7 @@ class Manifest:
 
     `fingerprint` is the SHA-256 over the bytes of all splits' symbols, offsets and labels: two
     results are comparable only if their fingerprints are equal. `warnings` are sentences that
-    whoever uses the data should know.
+    whoever uses the data should know; `files` says which files were read, if any.
     """
 
     format: int
@@ -71,6 +71,7 @@ class Manifest:
     fingerprint: str
     version: str
     warnings: list[str]
+    files: str = ""
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:

@@ -65,7 +65,7 @@ def _settle_identity(document: Document) -> Document:
 
     The hash of then is kept as `former_hash`. One that did not fit its configuration is left as it
     is, for the doctor to find. Mixers were called attentions. `data.guessing` was not told, the
-    task's own rate stands for it; nor were `data.warnings`.
+    task's own rate stands for it; nor were `data.warnings` and `data.files`.
     """
     identity = document["identity"]
     before = identity["config"]

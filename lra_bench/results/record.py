@@ -67,6 +67,7 @@ class Data(_Part):
     warnings: list[str] = Field(
         default_factory=list, description="what whoever reads the result should know of the data"
     )
+    files: str = Field(default="", description="which files were read, if any")
 
 
 class CurvePoint(_Part):

@@ -282,6 +282,7 @@ def _data(data: CellData, warnings: list[str]) -> Data:
         guessing=data.test.guessing,
         cut=data.cut,
         warnings=warnings,
+        files=manifest.files,
     )
 
 

@@ -42,6 +42,7 @@ class Task:
         title: its name in tables; the task's own where it is empty.
         citation: who made the task and its data.
         licence: of its data, as far as they have one.
+        class_names: what the labels 0, 1, … stand for; empty where they are numbers.
         guessing: declared accuracy of the best constant answer; the data's own rate goes before it.
         own_data: the benchmark's own data sets by name, each with how many examples it has:
             training and validation together, and test.
@@ -53,6 +54,7 @@ class Task:
     title: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     licence: ClassVar[str] = ""
+    class_names: ClassVar[Sequence[str]] = ()
     guessing: ClassVar[float | None] = None
     own_data: ClassVar[Mapping[str, tuple[int, int]]] = {}
     inputs: ClassVar[int] = 1

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.data.examples import Examples
 from lra_bench.data.request import Request
-from lra_bench.data.sources.layout import SplitTables
+from lra_bench.data.sources.layout import (
+    CachedTables,
+    CifarBatches,
+    ParquetTables,
+    SavedTables,
+    of_the_hub,
+    of_the_library,
+)
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import Task, only_synthetic
 
@@ -16,7 +23,20 @@ if TYPE_CHECKING:
 
 REPOSITORY = "uoft-cs/cifar10"
 COLUMNS = ("img", "label")
+OTHER_NAMES = {"image": "img"}  # of columns, in other uploads
 SIZE = 32
+CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 
 
 class Image(Task):
@@ -29,11 +49,25 @@ class Image(Task):
         "Tay et al. 2021, Long Range Arena"
     )
     licence = "none is stated; the photographs are from the web"
+    class_names = CLASSES
     guessing = 0.1
     own_data: ClassVar = {"cifar10": (50_000, 10_000)}
-    layouts = (SplitTables(("cifar10", "cifar10/plain_text", "uoft-cs/cifar10/plain_text")),)
+    layouts = (
+        ParquetTables(("cifar10", "cifar10/plain_text", *of_the_hub(REPOSITORY), ".")),
+        SavedTables(("cifar10", ".")),
+        CachedTables((*of_the_library(REPOSITORY), ".")),
+        CifarBatches(
+            ("cifar-10-batches-py", "cifar10/cifar-10-batches-py", "cifar10", "."),
+            (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"),
+        ),
+        CifarBatches(
+            ("cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "cifar10", "."),
+            (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
+        ),
+    )
     obtain = (
-        "get uoft-cs/cifar10 from the Hugging Face hub (--source hub) or as Parquet, "
+        "get uoft-cs/cifar10 from the Hugging Face hub (--source hub) or as Parquet, or its "
+        "authors' batches, "
         "or use --source synthetic"
     )
     symbols = 256
@@ -60,23 +94,20 @@ class Image(Task):
         only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
         if source == "hub":
             return "cifar10"
-        from lra_bench.data.sources.images import image_format
-        from lra_bench.data.sources.tables import encoded_images, split_tables
+        from lra_bench.data.sources.images import all_lossless
+        from lra_bench.data.sources.split_tables import split_tables
 
-        original = True
-        for table in split_tables(self.found(request), COLUMNS):
-            original = original and all(
-                image_format(image) == "png"
-                for batch in table.batches()
-                for image in encoded_images(batch.column("img"), table.place)
-            )
+        tables = split_tables(self.found(request), COLUMNS, OTHER_NAMES)
+        original = all(
+            all_lossless(batch.column("img")) for table in tables for batch in table.batches()
+        )
         return "cifar10" if original else "cifar10-jpeg"
 
     def local(self, request: Request) -> Iterator[Examples]:
-        """Read Parquet files with the columns of the hub's `uoft-cs/cifar10`."""
-        from lra_bench.data.sources.tables import split_tables
+        """Read tables with the columns of the hub's `uoft-cs/cifar10`, or its authors' batches."""
+        from lra_bench.data.sources.split_tables import split_tables
 
-        return _photographs(*split_tables(self.found(request), COLUMNS), request)
+        return _photographs(*split_tables(self.found(request), COLUMNS, OTHER_NAMES), request)
 
     def hub(self, request: Request) -> Iterator[Examples]:
         """Fetch `uoft-cs/cifar10` from the Hugging Face hub."""
@@ -97,8 +128,8 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Exampl
     """As in LRA, the last tenth of the training table is the validation split."""
     import numpy as np
 
-    from lra_bench.data.sources.images import decode
-    from lra_bench.data.sources.tables import Part, class_labels, encoded_images, select
+    from lra_bench.data.sources.images import grey_column
+    from lra_bench.data.sources.tables import Part, class_labels, label_names, select
 
     def part(split: str, start: int, stop: int) -> Part:
         return Part(split, start, stop, request.cap(split, stop - start))
@@ -111,10 +142,10 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Exampl
     done, total = 0, sum(one.wanted for _, parts in wanted for one in parts)
     for table, parts in wanted:
         for split, rows, batch in select(table, parts):
-            encoded = encoded_images(batch.column("img"), rows.place)
-            named = zip(map(rows.place, range(len(rows))), encoded, strict=True)
-            pixels = decode(named, SIZE).ravel()
-            labels = class_labels(batch.column("label"), 10, rows.place)
+            pixels = grey_column(batch.column("img"), SIZE, rows.place).ravel()
+            labels = class_labels(
+                batch.column("label"), CLASSES, rows.place, label_names(batch.schema)
+            )
             yield Examples(split, pixels, np.full(len(labels), SIZE * SIZE), labels, rows.place)
             done += len(rows)
             request.progress(done, total)

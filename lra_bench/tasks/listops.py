@@ -38,7 +38,7 @@ class ListOps(Task):
     own_data: ClassVar = {"listops": (98_000, 2_000)}
     layouts = (
         Layout(
-            ("listops", *released("listops-1000")),
+            ("listops", *released("listops-1000"), "."),
             ("basic_train.tsv", "basic_val.tsv", "basic_test.tsv"),
         ),
     )

@@ -73,7 +73,9 @@ class Pathfinder(Task):
         self.size, self.difficulty = size, difficulty
         self.grid = (size, size)
         self.length = size * size
-        self.layouts = (ImageLists(released(f"pathfinder{size}/{RELEASED[difficulty]}")),)
+        kind = RELEASED[difficulty]
+        whole = f"pathfinder{size}/{kind}"
+        self.layouts = (ImageLists((*released(whole), f"pathfinder/{whole}", kind)),)
 
     def dataset(self, source: str, request: Request) -> str:
         """Such as `pathfinder32-hard`, or the stand-in of that size."""

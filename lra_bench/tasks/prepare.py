@@ -77,11 +77,21 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
         "length": task.length,
         "grid": None if task.grid is None else list(task.grid),
         "version": __version__,
+        "files": _files(task, source, request),
     }
     with_scratch = replace(request, scratch=scratch_of(directory))
     warnings = task.warnings(source, request)
     write(directory, task.examples(source, with_scratch), description, warnings)
     return directory
+
+
+def _files(task: Task, source: str, request: Request) -> str:
+    """How many files are read, and below which folder; empty where none is."""
+    count = len(task.origin(source, request))
+    if not count or request.data_dir is None:
+        return ""
+    told = f"{count:,} file{'s' if count > 1 else ''}"
+    return f"{told} {task.found(request).told(request.data_dir)}" if task.layouts else told
 
 
 def find(spec: Spec, source: str, cache: Path, request: Request) -> Path | None:

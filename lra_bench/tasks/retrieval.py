@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 PAIRS = Layout(
-    ("retrieval", *released("tsv_data")),
+    ("retrieval", "aan", *released("tsv_data"), "."),
     ("new_aan_pairs.train.tsv", "new_aan_pairs.eval.tsv", "new_aan_pairs.test.tsv"),
 )
 # ACL-OCL's, as on the hub.
 PAPERS, CITATIONS = "acl-publication-info.74k.v2.parquet", "acl_onlygraph.parquet"
-CORPUS = Layout(("acl-ocl",), (PAPERS, CITATIONS))
+CORPUS = Layout(("acl-ocl", "."), (PAPERS, CITATIONS))
 
 
 class Retrieval(Task):

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.data.examples import Examples
 from lra_bench.data.request import Request
-from lra_bench.data.sources.layout import SplitTables
+from lra_bench.data.sources.layout import (
+    CachedTables,
+    ParquetTables,
+    SavedTables,
+    TextFolders,
+    of_the_hub,
+    of_the_library,
+)
 from lra_bench.tasks.base import Task, only_synthetic
 
 if TYPE_CHECKING:
@@ -31,11 +38,17 @@ class Text(Task):
         "Tay et al. 2021, Long Range Arena"
     )
     licence = "none is stated; the reviews are IMDb's users'"
+    class_names = ("neg", "pos")
     guessing = 0.5
     own_data: ClassVar = {"imdb": (25_000, 25_000)}
-    layouts = (SplitTables(("imdb", "imdb/plain_text", "stanfordnlp/imdb/plain_text")),)
+    layouts = (
+        ParquetTables(("imdb", "imdb/plain_text", *of_the_hub(REPOSITORY), ".")),
+        SavedTables(("imdb", ".")),
+        CachedTables((*of_the_library(REPOSITORY), ".")),
+        TextFolders(("aclImdb", "imdb", "."), classes=class_names),
+    )
     obtain = (
-        "get stanfordnlp/imdb from the Hugging Face hub (--source hub) or as Parquet, "
+        "get stanfordnlp/imdb from the Hugging Face hub (--source hub) or as files, or aclImdb, "
         "or use --source synthetic"
     )
     symbols = 256
@@ -55,8 +68,8 @@ class Text(Task):
         return "imdb"
 
     def local(self, request: Request) -> Iterator[Examples]:
-        """Read Parquet files with the columns of the hub's `stanfordnlp/imdb`."""
-        from lra_bench.data.sources.tables import split_tables
+        """Read tables with the columns of the hub's `stanfordnlp/imdb`, or `aclImdb`'s folders."""
+        from lra_bench.data.sources.split_tables import split_tables
 
         return _reviews(*split_tables(self.found(request), COLUMNS), request)
 
@@ -81,14 +94,22 @@ class Text(Task):
 
 def _reviews(train: Table, test: Table, request: Request) -> Iterator[Examples]:
     """IMDb has no validation split: whoever trains holds one out of the training split."""
-    from lra_bench.data.sources.tables import Part, class_labels, ragged_bytes, select
+    from lra_bench.data.sources.tables import (
+        Part,
+        class_labels,
+        label_names,
+        ragged_bytes,
+        select,
+    )
 
     done, total = 0, sum(request.cap(s, t.rows) for s, t in (("train", train), ("test", test)))
     for split, table in (("train", train), ("test", test)):
         part = Part(split, 0, table.rows, request.cap(split, table.rows))
         for _, rows, batch in select(table, [part]):
             symbols, lengths = ragged_bytes(batch.column("text"), rows.place)
-            labels = class_labels(batch.column("label"), 2, rows.place)
+            labels = class_labels(
+                batch.column("label"), Text.class_names, rows.place, label_names(batch.schema)
+            )
             yield Examples(split, symbols, lengths, labels, rows.place)
             done += len(rows)
             request.progress(done, total)

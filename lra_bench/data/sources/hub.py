@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lra_bench.data.sources.tables import BATCH_ROWS, Table
+from lra_bench.data.sources.tables import BATCH_ROWS, Table, chosen_columns
 from lra_bench.errors import InputError
 
 
@@ -41,12 +41,7 @@ def table(
             f"task '{task}': can't get '{repository}' from the Hugging Face hub ({reason[:200]}); "
             f"use --data-dir with its files (docs/data.md) or --source synthetic"
         ) from None
-    missing = set(columns) - set(loaded.column_names)
-    if missing:
-        raise InputError(
-            f"'{repository}' has no column {', '.join(sorted(missing))}; "
-            f"it has {', '.join(loaded.column_names)}"
-        )
+    chosen_columns(f"'{repository}'", loaded.column_names, columns, {})
 
     def batches() -> Iterator[Any]:
         arrow = loaded.select_columns(list(columns)).with_format("arrow")

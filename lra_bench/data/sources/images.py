@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from lra_bench.data.sources.tables import encoded_images
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from PIL.Image import Image
 
 # Weights of R, G and B in the luma that LRA uses.
@@ -32,6 +34,36 @@ def grey(rgb: UInt8[ndarray, "*images height width 3"]) -> UInt8[ndarray, "*imag
     """
     weights = np.array(LUMA, np.float32) * np.float32(255.5 / 255)
     return (rgb.astype(np.float32) @ weights).astype(np.uint8)
+
+
+def grey_column(
+    column: pa.Array, size: int, place: Callable[[int], str]
+) -> UInt8[ndarray, "rows size size"]:
+    """A column of images as grey pixels: encoded ones as the hub has them, or raw RGB planes.
+
+    Args:
+        size: expected height and width.
+        place: tells where a row of the column was read.
+
+    Raises InputError naming an image that can't be read.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_fixed_size_binary(column.type):
+        planes = np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, 3, size, size)
+        return grey(planes.transpose(0, 2, 3, 1))
+    encoded = encoded_images(column, place)
+    return decode(zip(map(place, range(len(encoded))), encoded, strict=True), size)
+
+
+def all_lossless(column: pa.Array) -> bool:
+    """Whether no image of a column was re-encoded with loss."""
+    import pyarrow as pa
+
+    if not pa.types.is_struct(column.type):
+        return True
+    encoded = (image and image.get("bytes") for image in column.to_pylist())
+    return all(image_format(data) == "png" for data in encoded if isinstance(data, bytes))
 
 
 def decode(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ import numpy as np
 from jaxtyping import Int, Integer, UInt8
 from numpy import ndarray
 
-from lra_bench.data.sources.layout import Found
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,38 +86,55 @@ class Part:
         return self.start + np.arange(self.wanted, dtype=np.int64) * size // max(self.wanted, 1)
 
 
-def parquet(files: Sequence[Path], columns: Sequence[str]) -> Table:
-    """Open one table stored in `files`. Raises InputError naming an unreadable or unfit file."""
+def parquet(
+    files: Sequence[Path], columns: Sequence[str], other_names: Mapping[str, str] | None = None
+) -> Table:
+    """Open one table stored in `files`.
+
+    Args:
+        files: in order.
+        columns: the ones wanted.
+        other_names: by which files may call columns, and ours for them.
+
+    Raises InputError naming an unreadable or unfit file.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def opened(path: Path) -> Any:
+    def opened(path: Path) -> tuple[Any, list[str]]:
         try:
             file = pq.ParquetFile(path)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-        missing = set(columns) - set(file.schema_arrow.names)
-        if missing:
-            raise InputError(
-                f"{path}: no column {', '.join(sorted(missing))}; it has "
-                f"{', '.join(file.schema_arrow.names)}"
-            )
-        return file
+        has = file.schema_arrow.names
+        return file, chosen_columns(str(path), has, columns, other_names or {})
 
     def batches() -> Iterator[Any]:
         for path in files:
+            file, names = opened(path)
             try:
-                yield from opened(path).iter_batches(BATCH_ROWS, columns=list(columns))
+                for batch in file.iter_batches(BATCH_ROWS, columns=names):
+                    yield renamed(batch.select(names), columns)
             except (OSError, pa.ArrowException) as error:
                 raise InputError(f"{path}: damaged ({error})") from None
 
-    return Table([(str(path), opened(path).metadata.num_rows) for path in files], batches)
+    return Table([(str(path), opened(path)[0].metadata.num_rows) for path in files], batches)
 
 
-def split_tables(found: Found, columns: Sequence[str]) -> tuple[Table, Table]:
-    """The training and the test table in a folder of this layout."""
-    train = [path for path in found.files if path.name.startswith("train")]
-    return parquet(train, columns), parquet(found.files[len(train) :], columns)
+def chosen_columns(
+    where: str, has: Sequence[str], columns: Sequence[str], other_names: Mapping[str, str]
+) -> list[str]:
+    """What a file calls the wanted columns, in their order. Raises InputError without one."""
+    ours = {other_names.get(name, name): name for name in reversed(has)}
+    missing = sorted(set(columns) - set(ours))
+    if missing:
+        raise InputError(f"{where}: no column {', '.join(missing)}; it has {', '.join(has)}")
+    return [ours[name] for name in columns]
+
+
+def renamed(rows: Any, columns: Sequence[str]) -> Any:
+    """Rows of Arrow with these names for columns, and what else their schema says."""
+    return rows.rename_columns(list(columns)).replace_schema_metadata(rows.schema.metadata)
 
 
 def select(table: Table, parts: Sequence[Part]) -> Iterator[tuple[str, Rows, pa.RecordBatch]]:
@@ -198,17 +215,74 @@ def whole_numbers(
 
 
 def class_labels(
-    column: pa.Array, classes: int, place: Callable[[int], str]
+    column: pa.Array,
+    classes: Sequence[str],
+    place: Callable[[int], str],
+    names: Sequence[str] | None = None,
 ) -> Integer[ndarray, " rows"]:
-    """A column of class numbers. Raises InputError on one outside 0 … classes − 1."""
+    """A column of class numbers, or of class names.
+
+    Args:
+        classes: what the task calls its own.
+        place: tells where a row of the column was read.
+        names: what the column's file calls class 0, 1, …; None where it doesn't say.
+
+    Raises InputError on a class that is none of the task's.
+    """
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        _require_no_null(column, place, "label")
+        return _numbered(column.cast(pa.large_string()), classes, place)
     values = whole_numbers(column, place, "label")
-    wrong = np.flatnonzero((values < 0) | (values >= classes))
+    wrong = np.flatnonzero((values < 0) | (values >= len(classes)))
     if len(wrong):
         raise InputError(
-            f"{place(int(wrong[0]))}: label {values[wrong[0]]} is outside 0 … {classes - 1}; "
+            f"{place(int(wrong[0]))}: label {values[wrong[0]]} is outside 0 … {len(classes) - 1}; "
             "is this the labelled split?"
         )
-    return values
+    if names is None:
+        return values
+    order = [_class_of(name, classes) for name in names]
+    if None in order or len(set(order)) < len(classes):
+        raise InputError(
+            f"{place(0)}: its labels are called {', '.join(names)}; expected {', '.join(classes)}"
+        )
+    found: ndarray = np.array(order, np.int64)[values]
+    return found
+
+
+def _numbered(
+    column: pa.Array, classes: Sequence[str], place: Callable[[int], str]
+) -> Int[ndarray, " rows"]:
+    """Class names as numbers."""
+    numbers = {name: _class_of(name, classes) for name in column.unique().to_pylist()}
+    labels = [numbers[name] for name in column.to_pylist()]
+    if None in labels:
+        row = labels.index(None)
+        raise InputError(
+            f"{place(row)}: label {column[row].as_py()!r} is none of {', '.join(classes)}"
+        )
+    return np.array(labels, np.int64)
+
+
+def _class_of(name: str, classes: Sequence[str]) -> int | None:
+    """The class of a name, its number or a longer form of it (`positive` is `pos`)."""
+    for number, own in enumerate(classes):
+        if name == str(number) or name.lower().startswith(own):
+            return number
+    return None
+
+
+def label_names(schema: pa.Schema) -> list[str] | None:
+    """What the `datasets` library noted of a file's labels; None where it didn't."""
+    try:
+        noted = json.loads((schema.metadata or {})[b"huggingface"])
+        names = noted["info"]["features"]["label"]["names"]
+    except (LookupError, ValueError, TypeError):
+        return None
+    return [str(name) for name in names] if isinstance(names, list) else None
 
 
 def _require_no_null(column: pa.Array, place: Callable[[int], str], what: str) -> None:
