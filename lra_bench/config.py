@@ -126,6 +126,7 @@ class Study(_Model):
     )
     source: str | None = None
     data_dir: Path | None = None
+    skip_bad: bool = Field(False, description="leave out examples that can't be used")
     plugins: tuple[Path, ...] = ()
 
     @classmethod

@@ -8,7 +8,7 @@ import gzip
 import io
 import lzma
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,14 @@ def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format=kind)
     return buffer.getvalue()
+
+
+def all_good(examples: Iterable[Examples]) -> Iterator[Examples]:
+    """Raises InputError at the first that can't be used."""
+    for some in examples:
+        if some.bad:
+            raise InputError(some.bad[0])
+        yield some
 
 
 def joined(blocks: Iterable[Examples]) -> list[np.ndarray]:
@@ -129,7 +137,7 @@ def test_a_malformed_listops_line_is_named(tmp_path, monkeypatch, line, problem,
     replace(monkeypatch, lines, lines.CHUNK_BYTES, chunk)
     path = written(tmp_path, f"Source\tTarget\n[MIN 1 2 ]\t1\n\n{line}\n[MIN 1 2 ]\t1\n")
     with pytest.raises(InputError, match=rf"file\.tsv:4: {problem}"):
-        list(listops_tsv.read(path, "train"))
+        list(all_good(listops_tsv.read(path, "train")))
 
 
 @settings(max_examples=200, deadline=None)
@@ -137,7 +145,7 @@ def test_a_malformed_listops_line_is_named(tmp_path, monkeypatch, line, problem,
 def test_no_listops_file_crashes_the_parser(tmp_path_factory, content):
     path = written(tmp_path_factory.mktemp("tsv"), b"Source\tTarget\n" + as_bytes(content))
     try:
-        parts = list(listops_tsv.read(path, "train"))
+        parts = list(all_good(listops_tsv.read(path, "train")))
     except InputError as error:
         parts = []
         assert "file.tsv" in str(error)  # noqa: PT017
@@ -199,7 +207,7 @@ def test_texts_that_are_no_literals_are_taken_as_they_are(tmp_path):
 def test_a_malformed_pair_is_named(tmp_path, line, problem):
     path = written(tmp_path, f"1.0\ta\tb\tb'x'\tb'y'\n{line}\n")
     with pytest.raises(InputError, match=rf"file\.tsv:2: .*{problem}"):
-        list(pairs_tsv.read(path, "train"))
+        list(all_good(pairs_tsv.read(path, "train")))
 
 
 def test_quotes_of_a_csv_writer_are_told_from_a_texts_own(tmp_path):
@@ -212,14 +220,14 @@ def test_quotes_of_a_csv_writer_are_told_from_a_texts_own(tmp_path):
     csv.writer(buffer, delimiter="\t").writerow([1, "a", "b", "plain", 'the "best"'])
     path = written(tmp_path, buffer.getvalue())
     with pytest.raises(InputError, match=r"file\.tsv:1: a text in a CSV writer's quotes"):
-        list(pairs_tsv.read(path, "train"))
+        list(all_good(pairs_tsv.read(path, "train")))
 
 
 def test_a_literal_among_plain_texts_is_named_in_any_chunk(tmp_path, monkeypatch):
     replace(monkeypatch, lines, lines.CHUNK_BYTES, 8)
     path = written(tmp_path, "1\ta\tb\tx\ty\n\n1\ta\tb\tx\tb'y'\n")
     with pytest.raises(InputError, match=r"file\.tsv:3: texts must all be bytes literals"):
-        list(pairs_tsv.read(path, "train"))
+        list(all_good(pairs_tsv.read(path, "train")))
 
 
 @settings(max_examples=200, deadline=None)
@@ -227,7 +235,7 @@ def test_a_literal_among_plain_texts_is_named_in_any_chunk(tmp_path, monkeypatch
 def test_no_pairs_file_crashes_the_parser(tmp_path_factory, content):
     path = written(tmp_path_factory.mktemp("tsv"), content)
     try:
-        parts = list(pairs_tsv.read(path, "train"))
+        parts = list(all_good(pairs_tsv.read(path, "train")))
     except InputError as error:
         parts = []
         assert "file.tsv" in str(error)  # noqa: PT017
@@ -313,7 +321,7 @@ def test_a_missing_header_is_named(tmp_path, monkeypatch, first, chunk):
     replace(monkeypatch, lines, lines.CHUNK_BYTES, chunk)
     path = written(tmp_path, f"{first}\n[MAX 2 9 ]\t9\n")
     with pytest.raises(InputError, match=r"file\.tsv:1: expected the header 'Source<TAB>Target'"):
-        list(listops_tsv.read(path, "train"))
+        list(all_good(listops_tsv.read(path, "train")))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -603,7 +611,8 @@ def release(root: Path, metadata: str, images: int = 10) -> Path:
 
 def test_the_list_of_images_is_read_in_order(tmp_path):
     listed = "".join(f"imgs/0 sample_{n}.png {n} {n % 2} 1.0 14\n" for n in range(10))
-    images = pathfinder_release.listing([release(tmp_path, listed)])
+    images, bad = pathfinder_release.listing([release(tmp_path, listed)])
+    assert not bad
     blocks = list(pathfinder_release.read({"train": images}, 32, Request()))
     assert blocks[0].symbols.reshape(10, -1)[:, 0].tolist() == list(range(10))
     assert blocks[0].labels.tolist() == [0, 1] * 5
@@ -620,7 +629,7 @@ def test_the_list_of_images_is_read_in_order(tmp_path):
 def test_a_malformed_list_of_images_is_named(tmp_path, line, problem):
     metadata = release(tmp_path, f"imgs/0 sample_0.png 0 1\n{line}\n")
     with pytest.raises(InputError, match=rf"0\.npy:2: .*{problem}"):
-        pathfinder_release.listing([metadata])
+        raise InputError(*pathfinder_release.listing([metadata])[1])
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,9 @@ def test_a_task_with_files_goes_through_all_commands(
 
     assert PLUGIN.count("\n") < 40
     words(tmp_path / "data" / "letters")
-    own = ["--plugin", plugin, "--cache-dir", tmp_path / "cache"]
+    own = ["--plugins", plugin, "--cache-dir", tmp_path / "cache"]
     data = ["letters", *own, "--data-dir", tmp_path / "data"]
-    assert "Is there more of b than of a" in said("list", "tasks", "--plugin", plugin)
+    assert "Is there more of b than of a" in said("list", "tasks", "--plugins", plugin)
     assert "letters: letters, 40 / 20 examples" in said("data", "prepare", *data)
     verified = {line.split("  ")[0]: line for line in said("data", "verify", *data).splitlines()}
     assert verified["size of letters"].split()[3:] == ["whole", "ok"]
@@ -89,7 +89,7 @@ def test_a_task_with_files_goes_through_all_commands(
     assert record.data is not None
     assert (record.data.dataset, record.data.source) == ("letters", "local")
     assert record.data.files == "2 files below letters"
-    assert "Letters" in said("report", store, "--plugin", plugin, "--terminal")
+    assert "Letters" in said("report", store, "--plugins", plugin, "--terminal")
 
 
 def test_half_a_known_set_is_told(
@@ -97,7 +97,7 @@ def test_half_a_known_set_is_told(
 ) -> None:
     """The folder may be the task's own, too."""
     places = ["--data-dir", str(words(tmp_path / "own", 10)), "--cache-dir", str(tmp_path / "c")]
-    assert main(["data", "verify", "letters", "--plugin", plugin, *places, "--json"]) == 0
+    assert main(["data", "verify", "letters", "--plugins", plugin, *places, "--json"]) == 0
     (checks,) = json.loads(capsys.readouterr().out).values()
     (size,) = [check["outcome"] for check in checks if check["name"] == "size of letters"]
     assert size == "partial: 10 of 40 training examples"
@@ -107,7 +107,7 @@ def test_missing_files_are_one_line(
     plugin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
-        main(["data", "prepare", "letters", "--plugin", plugin, "--data-dir", str(tmp_path)]) == 2
+        main(["data", "prepare", "letters", "--plugins", plugin, "--data-dir", str(tmp_path)]) == 2
     )
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"lra-bench: data directory '{tmp_path}' has nothing for task 'letters': expected "
@@ -123,7 +123,7 @@ def test_files_that_a_task_reads_and_does_not_name_are_one_line(
     plugin = tmp_path / "unnamed.py"
     plugin.write_text(PLUGIN.replace('"letters"', '"unnamed"').replace("    def dataset", own))
     words(tmp_path / "unnamed")
-    flags = ["--plugin", str(plugin), "--data-dir", str(tmp_path), "--cache-dir", str(tmp_path)]
+    flags = ["--plugins", str(plugin), "--data-dir", str(tmp_path), "--cache-dir", str(tmp_path)]
     assert main(["data", "prepare", "unnamed", *flags]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
         "lra-bench: task 'unnamed' doesn't say which files it reads: declare its `layouts`, or "

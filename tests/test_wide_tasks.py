@@ -12,7 +12,7 @@ from PIL import Image
 from lra_bench.cli import main
 from lra_bench.data.batches import DeviceSplit
 from lra_bench.data.describe import picture, text
-from lra_bench.data.examples import Examples
+from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.store import read_split, write
 from lra_bench.profiling.tokens import full_rows
 from lra_bench.results.store import ResultsStore
@@ -96,8 +96,10 @@ def test_a_label_that_is_no_class_is_one_line(
     assert main(["data", "prepare", f"first:shift={shift}", *flags]) == 2
     example = 0 if shift > 0 else 999
     told = capsys.readouterr().err.splitlines()[-1]
-    place = f"train example {example}, counted from 0"
-    assert told == f"lra-bench: {place}: label {label} is outside 0 … 999"
+    places = [f"{split} example {example}, counted from 0" for split in SPLITS]
+    assert told == "lra-bench: 3 examples can't be used (--skip-bad leaves them out): " + "; ".join(
+        f"{place}: label {label} is outside 0 … 999" for place in places
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,9 @@ def _add_choice(parser: CommandParser) -> None:
         help="auto (real data only), offline, local, hub, generated or synthetic",
     )
     parser.add_argument("--cache-dir", type=Path, help="where prepared sets are kept")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out examples that can't be used"
+    )
     parser.add_argument("--limit", type=_positive, help="a smaller set: training examples")
     parser.add_argument("--length", type=_positive, help="make generated examples this short")
     parser.add_argument("--workers", type=_positive, default=1, help="processes of a generator")
@@ -80,6 +83,7 @@ def _prepared(name: str, arguments: argparse.Namespace) -> Path:
             workers=arguments.workers,
             limit=arguments.limit,
             length=arguments.length,
+            skip_bad=arguments.skip_bad,
             progress=report,
         )
         return prepare(spec, source, arguments.cache_dir or cache_directory(), request)

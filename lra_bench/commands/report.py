@@ -42,10 +42,8 @@ def add_arguments(parser: CommandParser) -> None:
         help="comparing: changes of speed and memory up to this are no change (default: 0.05)",
     )
     parser.add_argument("--all", action="store_true", help="comparing: list what is unchanged too")
-    parser.add_argument(
-        "--plugin",
-        dest="plugins",
-        nargs="+",
+    parser.add_several(
+        "--plugins",
         type=Path,
         default=[],
         metavar="FILE",

@@ -34,6 +34,12 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_several("--set", metavar="KEY=VALUE", help="replace protocol values")
     parser.add_argument("--source", help="auto, offline, hub, local, generated or synthetic")
     parser.add_argument("--data-dir", type=Path, help="directory of the public releases' data")
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        default=None,
+        help="leave out examples that can't be used",
+    )
     parser.add_several("--plugins", type=Path, help="plugin files (run!)")
     parser.add_argument("--output", type=Path, help="results store (default: results/PROTOCOL)")
     parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")

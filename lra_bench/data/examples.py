@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ class Examples:
         labels: class of each example, 0 … task.classes − 1.
         place: tells where the example of a number was read, as messages name it; None for what
             is generated.
+        bad: where others stood among them that can't be used, and why; a sentence each.
     """
 
     split: str
@@ -31,3 +32,12 @@ class Examples:
     lengths: Int[ndarray, " sequences"]
     labels: Integer[ndarray, " examples"]
     place: Callable[[int], str] | None = None
+    bad: Sequence[str] = ()
+
+    @classmethod
+    def none(cls, split: str, bad: Sequence[str]) -> Examples:
+        """No examples, only what is wrong with those that could not be read."""
+        import numpy as np
+
+        nothing = np.empty(0, np.int64)
+        return cls(split, nothing, nothing, nothing, bad=bad)

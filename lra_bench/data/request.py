@@ -23,6 +23,7 @@ class Request:
         limit: size of a smaller set for quick runs, see `cap` (None: all).
         length: longest sequence wanted, where it is shorter than the task's. Generated and
             synthetic examples are made to fit, with their question intact; files are read whole.
+        skip_bad: leave out examples that can't be used, instead of refusing the set.
         progress: called with (examples done, examples in all, 0 if unknown).
         scratch: directory where a slow generator keeps finished parts, so that an interrupted
             preparation carries on from them; it is removed when the set is complete.
@@ -32,6 +33,7 @@ class Request:
     workers: int = 1
     limit: int | None = None
     length: int | None = None
+    skip_bad: bool = False
     progress: Callable[[int, int], None] = field(default=_no_progress, compare=False)
     scratch: Path | None = field(default=None, compare=False)
 

@@ -32,6 +32,7 @@ from lra_bench.errors import InputError
 FORMAT = 2
 MANIFEST = "manifest.json"
 NEEDED = ("train", "test")  # splits that no set is without
+TOLD = 10  # examples that can't be used, by name
 WORK = ".work"  # beside the prepared sets: those being made, locks, finished parts
 
 
@@ -54,7 +55,8 @@ class Manifest:
 
     `fingerprint` is the SHA-256 over the bytes of all splits' symbols, offsets and labels: two
     results are comparable only if their fingerprints are equal. `warnings` are sentences that
-    whoever uses the data should know; `files` says which files were read, if any.
+    whoever uses the data should know; `files` says which files were read, if any, and `skipped`
+    how many examples in them could not be used and were left out.
     """
 
     format: int
@@ -72,6 +74,7 @@ class Manifest:
     version: str
     warnings: list[str]
     files: str = ""
+    skipped: int = 0
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
@@ -143,6 +146,7 @@ def write(
     examples: Iterable[Examples],
     description: dict[str, Any],
     warnings: Sequence[str] = (),
+    skip_bad: bool = False,
 ) -> Manifest:
     """Stream examples into a new set at `directory`, whole or not at all.
 
@@ -153,13 +157,15 @@ def write(
         examples: all of them; not asked for any when the set exists already.
         description: the manifest's fields besides format, splits, fingerprint and warnings.
         warnings: what is to be known of the source; what the splits show is added.
+        skip_bad: leave out the examples that can't be used.
 
-    Raises InputError when the set can't be written or has no training or no test examples.
+    Raises InputError when the set can't be written, has examples that can't be used, or no training
+    or no test examples.
     """
     with _lock(directory):
         if not (directory / MANIFEST).exists():
             with _staging(directory) as staging:
-                _write_files(staging, examples, description, warnings)
+                _write_files(staging, examples, description, warnings, skip_bad)
                 with _written_to(directory.parent):
                     _publish(staging, directory)
     return Manifest.read(directory)
@@ -170,16 +176,21 @@ def _write_files(
     examples: Iterable[Examples],
     description: dict[str, Any],
     warnings: Sequence[str],
+    skip_bad: bool,
 ) -> None:
     writers: dict[str, _SplitWriter] = {}
+    bad: list[str] = []
     with ExitStack() as files:
         for some in examples:
+            bad += some.bad
             if not len(some.labels) and not len(some.lengths):
                 continue
             with _written_to(staging):
                 if some.split not in writers:
                     writers[some.split] = _SplitWriter(staging, some.split, description, files)
-                writers[some.split].add(some)
+                bad += writers[some.split].add(some)
+        if bad and not skip_bad:
+            raise InputError(_all_bad(bad))
         with _written_to(staging):
             splits = {name: writers[name].finish() for name in SPLITS if name in writers}
     for needed in NEEDED:
@@ -193,11 +204,29 @@ def _write_files(
         format=FORMAT,
         splits=splits,
         fingerprint=fingerprint(staging, splits),
-        warnings=[*warnings, *shown],
+        warnings=[*warnings, *_left_out(bad), *shown],
+        skipped=len(bad),
         **description,
     )
     with _written_to(staging):
         (staging / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+
+
+def _all_bad(bad: Sequence[str]) -> str:
+    """Tell of all in one go: the first, and how many."""
+    if len(bad) == 1:
+        return bad[0]
+    more = f"; and {len(bad) - TOLD:,} more" if bad[TOLD:] else ""
+    told = "; ".join(bad[:TOLD])
+    return f"{len(bad):,} examples can't be used (--skip-bad leaves them out): {told}{more}"
+
+
+def _left_out(bad: Sequence[str]) -> list[str]:
+    """A warning, where there are any."""
+    if not bad:
+        return []
+    what = "1 example" if len(bad) == 1 else f"{len(bad):,} examples"
+    return [f"{what} that can't be used left out, the first of them: {bad[0]}"]
 
 
 def fingerprint(directory: Path, splits: Iterable[str]) -> str:
@@ -343,8 +372,11 @@ class _SplitWriter:
         self.offsets.append(np.zeros(1, np.int64))
         self.cut = 0
 
-    def add(self, some: Examples) -> None:
-        """Append some. Raises InputError where it is not as `Examples` and the task say."""
+    def add(self, some: Examples) -> list[str]:
+        """Append some, and say why others can't be used, which are left out.
+
+        Raises InputError where their arrays don't fit together.
+        """
         if len(some.lengths) != self.inputs * len(some.labels):
             raise InputError(
                 f"{self.split}: {len(some.lengths)} sequences for "
@@ -355,37 +387,43 @@ class _SplitWriter:
                 f"{self.split}: {len(some.symbols)} symbols, where its lengths say "
                 f"{some.lengths.sum()}"
             )
-        self._require_within(some, "label", some.labels, self.classes)
-        self._require_within(some, "symbol", some.symbols, self.vocabulary)
-        empty = np.flatnonzero(some.lengths < 1)
-        if len(empty):
-            raise InputError(
-                f"{self._place(some, int(empty[0]) // self.inputs)}: an empty sequence; leave "
-                "the example out, or give it at least one symbol"
-            )
+        bad = self._bad(some)
+        problems = [f"{self._place(some, example)}: {bad[example]}" for example in sorted(bad)]
+        if bad:
+            some = without(some, list(bad), self.inputs)
         symbols, lengths = truncate(some.symbols, some.lengths, self.longest_allowed)
         self.cut += int((some.lengths > self.longest_allowed).sum())
         self.offsets.append(self.symbols.count + np.cumsum(lengths))
         self.symbols.append(symbols)
         self.labels.append(some.labels)
+        return problems
 
-    def _require_within(
-        self, some: Examples, what: str, values: Integer[ndarray, " values"], count: int
-    ) -> None:
+    def _bad(self, some: Examples) -> dict[int, str]:
+        """What is wrong with examples that can't be used, by their numbers."""
+        ends = np.cumsum(some.lengths)
+        found: dict[int, str] = {}
+        for at in np.flatnonzero(some.lengths < 1):
+            reason = "an empty sequence; leave the example out, or give it at least one symbol"
+            found[int(at) // self.inputs] = reason
+        wrong = self._outside("symbol", some.symbols, self.vocabulary)
+        sequences, first = np.unique(np.searchsorted(ends, wrong, side="right"), return_index=True)
+        for sequence, symbol in zip(sequences, some.symbols[wrong[first]], strict=True):
+            reason = f"symbol {symbol} is outside 0 … {self.vocabulary - 1}"
+            found.setdefault(int(sequence) // self.inputs, reason)
+        for at in self._outside("label", some.labels, self.classes):
+            found[int(at)] = f"label {some.labels[at]} is outside 0 … {self.classes - 1}"
+        return found
+
+    def _outside(
+        self, what: str, values: Integer[ndarray, " values"], count: int
+    ) -> Int[ndarray, " wrong"]:
         if not np.issubdtype(values.dtype, np.integer):
             raise InputError(
                 f"{self.split}: {what}s of type {values.dtype}; expected whole numbers"
             )
         if not len(values) or (values.min() >= 0 and values.max() < count):
-            return
-        first = int(np.flatnonzero((values < 0) | (values >= count))[0])
-        example = first
-        if what == "symbol":
-            ends = np.cumsum(some.lengths)
-            example = int(np.searchsorted(ends, first, side="right")) // self.inputs
-        raise InputError(
-            f"{self._place(some, example)}: {what} {values[first]} is outside 0 … {count - 1}"
-        )
+            return np.empty(0, np.int64)
+        return np.flatnonzero((values < 0) | (values >= count))
 
     def _place(self, some: Examples, example: int) -> str:
         if some.place is not None:
@@ -414,6 +452,15 @@ def split_statistics(
         cut=cut,
         labels=np.bincount(labels, minlength=classes).tolist(),
     )
+
+
+def without(some: Examples, dropped: Sequence[int], inputs: int) -> Examples:
+    """All but the examples of these numbers."""
+    kept = np.ones(len(some.labels), bool)
+    kept[list(dropped)] = False
+    sequences = np.repeat(kept, inputs)
+    symbols = some.symbols[np.repeat(sequences, some.lengths)]
+    return Examples(some.split, symbols, some.lengths[sequences], some.labels[kept])
 
 
 def truncate(

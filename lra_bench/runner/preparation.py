@@ -100,7 +100,10 @@ def _prepare(cell: Cell, study: Study, cache: Path) -> Path:
 
 def _request(cell: Cell, study: Study) -> Request:
     return Request(
-        data_dir=study.data_dir, limit=cell.settings.train_examples, length=cell.settings.length
+        data_dir=study.data_dir,
+        limit=cell.settings.train_examples,
+        length=cell.settings.length,
+        skip_bad=study.skip_bad,
     )
 
 

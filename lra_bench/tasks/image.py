@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.data.examples import Examples
@@ -19,6 +20,8 @@ from lra_bench.errors import InputError
 from lra_bench.tasks.base import Task, only_synthetic
 
 if TYPE_CHECKING:
+    from pyarrow import RecordBatch
+
     from lra_bench.data.sources.tables import Table
 
 REPOSITORY = "uoft-cs/cifar10"
@@ -129,10 +132,18 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Exampl
     import numpy as np
 
     from lra_bench.data.sources.images import grey_column
-    from lra_bench.data.sources.tables import Part, class_labels, label_names, select
+    from lra_bench.data.sources.readable import readable
+    from lra_bench.data.sources.tables import Part, Rows, class_labels, label_names, select
 
     def part(split: str, start: int, stop: int) -> Part:
         return Part(split, start, stop, request.cap(split, stop - start))
+
+    def read(split: str, rows: Rows, batch: RecordBatch, start: int, stop: int) -> Examples:
+        rows, batch = rows.between(start, stop), batch.slice(start, stop - start)
+        pixels = grey_column(batch.column("img"), SIZE, rows.place).ravel()
+        names = label_names(batch.schema)
+        labels = class_labels(batch.column("label"), CLASSES, rows.place, names)
+        return Examples(split, pixels, np.full(len(labels), SIZE * SIZE), labels, rows.place)
 
     cut = train.rows * 9 // 10
     wanted = [
@@ -142,10 +153,6 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Exampl
     done, total = 0, sum(one.wanted for _, parts in wanted for one in parts)
     for table, parts in wanted:
         for split, rows, batch in select(table, parts):
-            pixels = grey_column(batch.column("img"), SIZE, rows.place).ravel()
-            labels = class_labels(
-                batch.column("label"), CLASSES, rows.place, label_names(batch.schema)
-            )
-            yield Examples(split, pixels, np.full(len(labels), SIZE * SIZE), labels, rows.place)
+            yield from readable(split, len(rows), partial(read, split, rows, batch))
             done += len(rows)
             request.progress(done, total)

@@ -90,8 +90,9 @@ class Pathfinder(Task):
         """The lists of images of the release, and those images that are wanted."""
         if source != "local":
             return []
-        wanted = self._wanted(request).values()
-        return [*self.found(request).files, *(image.path for images in wanted for image in images)]
+        wanted, _ = self._listed(request)
+        images = (image.path for images in wanted.values() for image in images)
+        return [*self.found(request).files, *images]
 
     def warnings(self, source: str, request: Request) -> list[str]:
         """Path-X as released can't be learned."""
@@ -101,7 +102,9 @@ class Pathfinder(Task):
         """Read the PNG files of the LRA release: the first 80 % train, then 10 % and 10 %."""
         from lra_bench.data.sources.pathfinder_release import read
 
-        return read(self._wanted(request), self.size, request)
+        wanted, bad = self._listed(request)
+        yield Examples.none("train", bad)
+        yield from read(wanted, self.size, request)
 
     def generated(self, request: Request) -> Iterator[Examples]:
         """Draw images with the original algorithm, carrying on where an earlier run stopped."""
@@ -131,13 +134,14 @@ class Pathfinder(Task):
         if manifest.dataset == "pathfinder32-hard":
             yield from as_in_the_reference(splits["train"], self.size)
 
-    def _wanted(self, request: Request) -> dict[str, list[Listed]]:
-        """The images of each split."""
+    def _listed(self, request: Request) -> tuple[dict[str, list[Listed]], list[str]]:
+        """The images of each split that are wanted, and what is wrong with the lists."""
         from lra_bench.data.sources.pathfinder_release import listing
 
-        images = listing(self.found(request).files)
+        images, bad = listing(self.found(request).files)
         bounds = [0, len(images) * 8 // 10, len(images) * 9 // 10, len(images)]
-        return {
+        wanted = {
             split: images[low : low + request.cap(split, high - low)]
             for split, low, high in zip(SPLITS, bounds, bounds[1:], strict=False)
         }
+        return wanted, bad

@@ -81,7 +81,8 @@ def prepare(spec: Spec, source: str, cache: Path, request: Request) -> Path:
     }
     with_scratch = replace(request, scratch=scratch_of(directory))
     warnings = task.warnings(source, request)
-    write(directory, task.examples(source, with_scratch), description, warnings)
+    examples = task.examples(source, with_scratch)
+    write(directory, examples, description, warnings, request.skip_bad)
     return directory
 
 

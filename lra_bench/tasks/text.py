@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.data.examples import Examples
@@ -20,6 +21,7 @@ from lra_bench.tasks.base import Task, only_synthetic
 if TYPE_CHECKING:
     from jaxtyping import UInt8
     from numpy import ndarray
+    from pyarrow import RecordBatch
 
     from lra_bench.data.sources.tables import Table
 
@@ -94,22 +96,27 @@ class Text(Task):
 
 def _reviews(train: Table, test: Table, request: Request) -> Iterator[Examples]:
     """IMDb has no validation split: whoever trains holds one out of the training split."""
+    from lra_bench.data.sources.readable import readable
     from lra_bench.data.sources.tables import (
         Part,
+        Rows,
         class_labels,
         label_names,
         ragged_bytes,
         select,
     )
 
+    def read(split: str, rows: Rows, batch: RecordBatch, start: int, stop: int) -> Examples:
+        rows, batch = rows.between(start, stop), batch.slice(start, stop - start)
+        symbols, lengths = ragged_bytes(batch.column("text"), rows.place)
+        names = label_names(batch.schema)
+        labels = class_labels(batch.column("label"), Text.class_names, rows.place, names)
+        return Examples(split, symbols, lengths, labels, rows.place)
+
     done, total = 0, sum(request.cap(s, t.rows) for s, t in (("train", train), ("test", test)))
     for split, table in (("train", train), ("test", test)):
         part = Part(split, 0, table.rows, request.cap(split, table.rows))
         for _, rows, batch in select(table, [part]):
-            symbols, lengths = ragged_bytes(batch.column("text"), rows.place)
-            labels = class_labels(
-                batch.column("label"), Text.class_names, rows.place, label_names(batch.schema)
-            )
-            yield Examples(split, symbols, lengths, labels, rows.place)
+            yield from readable(split, len(rows), partial(read, split, rows, batch))
             done += len(rows)
             request.progress(done, total)

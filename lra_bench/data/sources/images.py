@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from lra_bench.data.sources.readable import BadExampleError
 from lra_bench.data.sources.tables import encoded_images
-from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +45,7 @@ def grey_column(
         size: expected height and width.
         place: tells where a row of the column was read.
 
-    Raises InputError naming an image that can't be read.
+    Raises BadExampleError naming an image that can't be read.
     """
     import pyarrow as pa
 
@@ -77,7 +77,7 @@ def decode(
         encoded: (what messages call the image, its bytes or its file) of each.
         size: expected height and width in pixels.
 
-    Raises InputError naming an image that can't be read, has another size, or is transparent
+    Raises BadExampleError naming an image that can't be read, has another size, or is transparent
     somewhere: what stands behind it nobody knows.
     """
     pixels = [_decode_one(name, source, size) for name, source in encoded]
@@ -92,12 +92,14 @@ def _decode_one(name: str, source: bytes | Path, size: int) -> UInt8[ndarray, "s
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             width, height = image.size
             if (height, width) != (size, size):
-                raise InputError(f"{name}: the image is {height}×{width}, expected {size}×{size}")
+                raise BadExampleError(
+                    f"{name}: the image is {height}×{width}, expected {size}×{size}"
+                )
             image.load()
             return _grey_levels(name, image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).split(" <_io")[0] or type(error).__name__
-        raise InputError(f"{name}: not a readable PNG or JPEG image ({reason})") from None
+        raise BadExampleError(f"{name}: not a readable PNG or JPEG image ({reason})") from None
 
 
 def _grey_levels(name: str, image: Image) -> UInt8[ndarray, "height width"]:
@@ -106,13 +108,13 @@ def _grey_levels(name: str, image: Image) -> UInt8[ndarray, "height width"]:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
-            raise InputError(_transparent(name))
+            raise BadExampleError(_transparent(name))
         image = image.convert("RGB")
     if image.mode == "L":
         return np.asarray(image)
     if image.mode in _COLOURS:
         return grey(np.asarray(image.convert("RGB")))
-    raise InputError(
+    raise BadExampleError(
         f"{name}: the image is of mode {image.mode}, expected 8 or 16 bits of grey, or RGB"
     )
 
@@ -121,9 +123,9 @@ def _eight_bits(name: str, image: Image) -> UInt8[ndarray, "height width"]:
     """65,536 levels in 256, rounded."""
     levels = np.asarray(image).astype(np.int64)
     if np.any(levels == image.info.get("transparency", -1)):
-        raise InputError(_transparent(name))
+        raise BadExampleError(_transparent(name))
     if 0 < levels.max() < 256:
-        raise InputError(
+        raise BadExampleError(
             f"{name}: the image has 16 bits and no level above {levels.max()} of 65,535: its "
             "levels seem to be of 8 bits; save it with 8"
         )

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from numba import njit
+from numpy import ndarray
 
 from lra_bench.data.examples import Examples
 from lra_bench.data.generators.listops import CLOSE, MAX, MED, MIN, SM
-from lra_bench.data.sources.lines import numbered_lines, whole_lines
-from lra_bench.errors import InputError
+from lra_bench.data.sources.parsed_lines import parsed_lines
 
 HEADER = b"Source\tTarget"
 
@@ -28,24 +28,20 @@ _PROBLEMS = (
 
 
 def read(path: Path, split: str) -> Iterator[Examples]:
-    """Yield the file's trees as examples of a split. Raises InputError naming file and line."""
-    for first_line, text in whole_lines(path, HEADER):
-        lines = int(np.count_nonzero(text == ord("\n")))
-        symbols = np.empty(len(text), np.uint8)
-        lengths, labels = np.empty(lines, np.int64), np.empty(lines, np.uint8)
-        offsets = np.empty(lines, np.int64)
-        trees, tokens, line, problem = _parse(text, symbols, lengths, labels, offsets)
-        if problem:
-            raise InputError(f"{path}:{first_line + line}: {_PROBLEMS[problem]}")
-        place = numbered_lines(path, first_line + offsets[:trees])
-        yield Examples(split, symbols[:tokens].copy(), lengths[:trees], labels[:trees], place)
+    """Yield the file's trees as examples of a split. Raises InputError when it can't be read."""
+
+    def parse(*text_and_arrays: ndarray) -> tuple[int, int, str]:
+        trees, line, problem = _parse(*text_and_arrays)
+        return trees, line, _PROBLEMS[problem]
+
+    return parsed_lines(path, split, 1, parse, HEADER)
 
 
 @njit(cache=True)
 def _parse(text, symbols, lengths, labels, offsets):  # type: ignore[no-untyped-def]
     """Fill the arrays, offsets with each tree's line.
 
-    Returns (trees, tokens, line offset of a problem, its number or 0).
+    Returns (trees, line offset of a problem, its number or 0).
     """
     trees, tokens, line, at = 0, 0, 0, 0
     while at < len(text):
@@ -65,19 +61,19 @@ def _parse(text, symbols, lengths, labels, offsets):  # type: ignore[no-untyped-
             elif c == 91:  # [
                 symbol, width = _operator(text, at)
             elif c == 10 or c == 13:
-                return trees, tokens, line, 4
+                return trees, line, 4
             elif c != 32 and c != 40 and c != 41:
-                return trees, tokens, line, 1
+                return trees, line, 1
             at += width
             if c == 32 or c == 40 or c == 41:
                 continue
             # Symbols are whole words: a space, the tab or a line's end follows.
             if symbol < 0 or (text[at] != 32 and not 9 <= text[at] <= 13):
-                return trees, tokens, line, 1
+                return trees, line, 1
             if symbol == CLOSE:
                 depth -= 1
                 if depth < 0 or MIN <= symbols[tokens - 1] <= SM:
-                    return trees, tokens, line, 2
+                    return trees, line, 2
             elif depth == 0:
                 roots += 1
             if MIN <= symbol <= SM:
@@ -85,23 +81,23 @@ def _parse(text, symbols, lengths, labels, offsets):  # type: ignore[no-untyped-
             symbols[tokens] = symbol
             tokens += 1
         if depth:
-            return trees, tokens, line, 2
+            return trees, line, 2
         if roots != 1:
-            return trees, tokens, line, 3
+            return trees, line, 3
         at += 1
         label = np.int64(text[at]) - 48
         if label < 0 or label > 9:
-            return trees, tokens, line, 4
+            return trees, line, 4
         at += 1
         if text[at] == 13:
             at += 1
         if text[at] != 10:
-            return trees, tokens, line, 4
+            return trees, line, 4
         at += 1
         lengths[trees], labels[trees], offsets[trees] = tokens - first, label, line
         line += 1
         trees += 1
-    return trees, tokens, line, 0
+    return trees, line, 0
 
 
 @njit(cache=True)

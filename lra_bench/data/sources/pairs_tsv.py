@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from numba import njit
+from numpy import ndarray
 
 from lra_bench.data.examples import Examples
-from lra_bench.data.sources.lines import numbered_lines, whole_lines
-from lra_bench.errors import InputError
+from lra_bench.data.sources.lines import whole_lines
+from lra_bench.data.sources.parsed_lines import parsed_lines
 
 # Whether a file's texts are bytes literals, before its first one; then 0 or 1.
 _UNKNOWN = -1
@@ -39,20 +40,17 @@ _LONGEST_HEAD = 200  # bytes of a line within which its identifiers end
 
 
 def read(path: Path, split: str) -> Iterator[Examples]:
-    """Yield the file's pairs as examples of a split. Raises InputError naming file and line."""
+    """Yield the file's pairs as examples of a split. Raises InputError when it can't be read."""
     literals = _UNKNOWN
-    for first_line, text in whole_lines(path):
-        lines = int(np.count_nonzero(text == ord("\n")))
-        symbols = np.empty(len(text), np.uint8)
-        lengths, labels = np.empty(2 * lines, np.int64), np.empty(lines, np.uint8)
-        offsets = np.empty(lines, np.int64)
-        pairs, used, line, problem, literals = _parse(
-            text, symbols, lengths, labels, offsets, literals
-        )
-        if problem:
-            raise InputError(f"{path}:{first_line + line}: {_PROBLEMS[problem]}")
-        place = numbered_lines(path, first_line + offsets[:pairs])
-        yield Examples(split, symbols[:used].copy(), lengths[: 2 * pairs], labels[:pairs], place)
+
+    def parse(
+        text: ndarray, symbols: ndarray, lengths: ndarray, labels: ndarray, lines: ndarray
+    ) -> tuple[int, int, str]:
+        nonlocal literals
+        pairs, line, problem, literals = _parse(text, symbols, lengths, labels, lines, literals)
+        return pairs, line, _PROBLEMS[problem]
+
+    return parsed_lines(path, split, 2, parse)
 
 
 _IDENTIFIERS = {
@@ -82,7 +80,7 @@ def _all_match(form: re.Pattern[bytes], ids: Sequence[bytes]) -> bool:
 def _parse(text, symbols, lengths, labels, offsets, literals):  # type: ignore[no-untyped-def]
     """Fill the arrays, offsets with each pair's line.
 
-    Returns (pairs, bytes, line offset of a problem, its number or 0, whether texts are literals).
+    Returns (pairs, line offset of a problem, its number or 0, whether texts are literals).
     """
     pairs, used, line, at = 0, 0, 0, 0
     while at < len(text):
@@ -97,34 +95,34 @@ def _parse(text, symbols, lengths, labels, offsets, literals):  # type: ignore[n
             while text[at] == 48:
                 at += 1
         if label < 0 or label > 1 or text[at] != 9:
-            return pairs, used, line, 1, literals
+            return pairs, line, 1, literals
         for _ in range(2):  # the identifiers
             at += 1
             while text[at] != 9:
                 if text[at] == 10:
-                    return pairs, used, line, 2, literals
+                    return pairs, line, 2, literals
                 at += 1
         for which in range(2):
             before = used
             literal = _is_literal(text, at + 1)
             if _is_quoted(text, at + 1):
-                return pairs, used, line, 5, literals
+                return pairs, line, 5, literals
             if literals != _UNKNOWN and literal != literals:
-                return pairs, used, line, 6, literals
+                return pairs, line, 6, literals
             literals = np.int64(literal)
             at, used, problem = _field(text, at + 1, symbols, used)
             if problem:
-                return pairs, used, line, problem, literals
+                return pairs, line, problem, literals
             lengths[2 * pairs + which] = used - before
             if text[at] == 13 and text[at + 1] == 10:
                 at += 1
             if text[at] != (9 if which == 0 else 10):
-                return pairs, used, line, 2, literals
+                return pairs, line, 2, literals
         labels[pairs], offsets[pairs] = label, line
         pairs += 1
         line += 1
         at += 1
-    return pairs, used, line, 0, literals
+    return pairs, line, 0, literals
 
 
 @njit(cache=True)

@@ -16,20 +16,18 @@ def first_examples(
 ) -> Iterator[Examples]:
     """Yield the first examples of a file whose order is random and whose size isn't known.
 
-    Raises InputError when there are none.
+    Raises InputError when there are none, not even bad ones.
     """
-    done = 0
+    done = bad = 0
     for some in examples:
         found = len(some.labels)
-        if not found:
-            continue
         keep = request.cap(some.split, done + found) - done
-        lengths = some.lengths[: keep * (len(some.lengths) // found)]
+        lengths = some.lengths[: keep * (len(some.lengths) // max(found, 1))]
         symbols = some.symbols[: int(lengths.sum())]
         yield replace(some, symbols=symbols, lengths=lengths, labels=some.labels[:keep])
-        done += keep
+        done, bad = done + keep, bad + len(some.bad)
         request.progress(done, 0)
         if keep < found:
             return
-    if not done:
+    if not done and not bad:
         raise InputError(f"{path}: no examples in it; get this file of the release again")

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int, Integer, UInt8
 from numpy import ndarray
 
+from lra_bench.data.sources.readable import BadExampleError
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Rows:
     def place(self, index: int) -> str:
         """Where the chosen row of this index was read (`Examples.place`)."""
         return self.table.place(int(self.numbers[index]))
+
+    def between(self, start: int, stop: int) -> Rows:
+        """Some of them, by index."""
+        return Rows(self.table, self.numbers[start:stop])
 
 
 @dataclass(frozen=True)
@@ -238,7 +243,7 @@ def class_labels(
     values = whole_numbers(column, place, "label")
     wrong = np.flatnonzero((values < 0) | (values >= len(classes)))
     if len(wrong):
-        raise InputError(
+        raise BadExampleError(
             f"{place(int(wrong[0]))}: label {values[wrong[0]]} is outside 0 … {len(classes) - 1}; "
             "is this the labelled split?"
         )
@@ -261,7 +266,7 @@ def _numbered(
     labels = [numbers[name] for name in column.to_pylist()]
     if None in labels:
         row = labels.index(None)
-        raise InputError(
+        raise BadExampleError(
             f"{place(row)}: label {column[row].as_py()!r} is none of {', '.join(classes)}"
         )
     return np.array(labels, np.int64)
@@ -288,4 +293,4 @@ def label_names(schema: pa.Schema) -> list[str] | None:
 def _require_no_null(column: pa.Array, place: Callable[[int], str], what: str) -> None:
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-        raise InputError(f"{place(row)}: no {what}; leave the row out, or give it one")
+        raise BadExampleError(f"{place(row)}: no {what}; leave the row out, or give it one")
