@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import shapes
 from tests.skips import AllowedSkips
+
+shapes.install("lra_bench")
 
 # Tests share their cores with others: no time limit on an example.
 settings.register_profile("suite", deadline=None, max_examples=50)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxtyping import Int, Integer
+    from jaxtyping import Int, Shaped
     from numpy import ndarray
 
 SPLITS = ("train", "validation", "test")
@@ -28,9 +28,9 @@ class Examples:
     """
 
     split: str
-    symbols: Integer[ndarray, " symbols"]
+    symbols: Shaped[ndarray, " symbols"]
     lengths: Int[ndarray, " sequences"]
-    labels: Integer[ndarray, " examples"]
+    labels: Shaped[ndarray, " examples"]
     place: Callable[[int], str] | None = None
     bad: Sequence[str] = ()
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from jaxtyping import Int, Integer, UInt
+from jaxtyping import Int, Integer, Shaped, UInt
 from numpy import ndarray
 from pydantic import TypeAdapter
 
@@ -415,7 +415,7 @@ class _SplitWriter:
         return found
 
     def _outside(
-        self, what: str, values: Integer[ndarray, " values"], count: int
+        self, what: str, values: Shaped[ndarray, " values"], count: int
     ) -> Int[ndarray, " wrong"]:
         if not np.issubdtype(values.dtype, np.integer):
             raise InputError(

@@ -14,8 +14,8 @@ from lra_bench.encodings.positions import within
 from lra_bench.encodings.rotations import frequencies, from_complex, to_complex, turn
 from lra_bench.errors import InputError
 
-Basis = Float[Tensor, "d e"] | None
-Powers = Complex[Tensor, "n 1 waves"] | Int[Tensor, "n d"]
+Basis = Float[Tensor, "width columns"] | None
+Powers = Complex[Tensor, "n 1 waves"] | Int[Tensor, "n width"]
 
 
 class Lrpe(Encoding):
@@ -150,7 +150,7 @@ class Lrpe(Encoding):
 
 
 def _unitary(
-    x: Float[Tensor, "*batch d"], powers: Complex[Tensor, "n 1 d"], *, complex_input: bool
+    x: Float[Tensor, "*batch d"], powers: Complex[Tensor, "n 1 waves"], *, complex_input: bool
 ) -> Float[Tensor, "*batch e"]:
     """Multiply by exp(i n θ), real and imaginary part side by side."""
     wide = to_complex(x) if complex_input else x.to(torch.promote_types(x.dtype, torch.float32))
@@ -164,7 +164,7 @@ def _waves(core: str, width: int) -> Float[Tensor, " waves"]:
     return frequencies(width if core == "orthogonal" else width // 2)
 
 
-def _permutation_powers(width: int, count: int) -> Int[Tensor, "count d"]:
+def _permutation_powers(width: int, count: int) -> Int[Tensor, "count width"]:
     """Where each channel comes from after 0, 1, 2, … applications of one random permutation."""
     powers = torch.arange(width).unsqueeze(0)
     block = torch.randperm(width)
@@ -175,7 +175,7 @@ def _permutation_powers(width: int, count: int) -> Int[Tensor, "count d"]:
     return powers[:count]
 
 
-def _fixed_basis(basis: str, width: int, *, side_by_side: bool) -> Float[Tensor, "d e"]:
+def _fixed_basis(basis: str, width: int, *, side_by_side: bool) -> Float[Tensor, "width columns"]:
     """Pᵀ, so that row vectors are multiplied from the right.
 
     A complex P has a column for the real and one for the imaginary part of every channel: side by

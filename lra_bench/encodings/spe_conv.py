@@ -174,10 +174,10 @@ class ConvCodes(Codes):
         count = math.ceil((n - self.prefix) / self.columns) + self.prefix + self.rows - 1
         return torch.stack([self._piece(i) for i in range(count)], dim=2)
 
-    def _pair(self, made: Float[Tensor, "heads d 2*span R"]) -> Pair:
+    def _pair(self, made: Float[Tensor, "heads d both R"]) -> Pair:
         return made.unflatten(2, (2, -1)).movedim(2, 0)
 
-    def _matrix(self, length: int) -> Float[Tensor, "heads d 2*span rows columns"]:
+    def _matrix(self, length: int) -> Float[Tensor, "heads d 2*{length} rows columns"]:
         """Row i holds the kernel from column i on, for q̄ and then for k̄."""
         if length not in self.matrices:
             matrix = self.kernels.new_zeros(

@@ -108,7 +108,7 @@ class SpeSine(Encoding):
         made_from = [codes.angles, codes.weights]
         return stochastic_filter(q, k, "sine", made_from, [self.realisations])
 
-    def _weights(self, noise: Tensor) -> Float[Tensor, "heads d 2*sines 2*R"]:
+    def _weights(self, noise: Tensor) -> Float[Tensor, "heads d waves 2*{self.realisations}"]:
         """What cos(2π f n) and sin(2π f n) are weighed with in q̄ (first R) and in k̄ (last R).
 
         The offsets are taken into the weights of q̄, so that both codes use the same waves.
@@ -154,7 +154,7 @@ class SineCodes(Codes):
         positions = torch.arange(*span, device=grad.device).unsqueeze(-1)
         self.grad_angles += (positions * grad_angle).sum(-2)
 
-    def _pair(self, both: Float[Tensor, "heads d span 2*R"]) -> Pair:
+    def _pair(self, both: Float[Tensor, "heads d span 2*{self.realisations}"]) -> Pair:
         return both.unflatten(-1, (2, self.realisations)).movedim(-2, 0)
 
     def _waves(self, span: Span) -> Float[Tensor, "heads d span waves"]:

@@ -17,7 +17,7 @@ from lra_bench.fused.library import serves
 
 def project(
     x: Float[Tensor, "batch n dim"],
-    *weights: Float[Tensor, "each dim"],
+    *weights: Float[Tensor, "_ dim"],
     bias: Float[Tensor, " width"] | None = None,
 ) -> Float[Tensor, "batch n width"]:
     """The products with several weights side by side, with one bias.

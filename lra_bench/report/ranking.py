@@ -155,6 +155,8 @@ def mean_accuracy(entry: Entry) -> float:
 
 def accuracy_draws(rows: list[list[Entry]]) -> Float[np.ndarray, "methods tasks draws"]:
     """Accuracies redrawn within their uncertainty."""
+    if not rows:
+        return np.empty((0, 0, DRAWS))
     rng = np.random.default_rng(0)
     return np.array(
         [

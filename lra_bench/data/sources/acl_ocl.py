@@ -110,7 +110,7 @@ def _read_citations(table: Table, ids: Int[ndarray, " papers"]) -> Pairs:
 
 def _splits(
     edges: Pairs, papers: int, wanted: dict[str, int]
-) -> dict[str, tuple[Pairs, UInt8[ndarray, " pairs"]]]:
+) -> dict[str, tuple[Int[ndarray, "_ 2"], UInt8[ndarray, " _"]]]:
     random = np.random.default_rng(SEED)
     bounds = np.cumsum([0.0, *(SHARES[split] for split in SPLITS)]) * papers
     split_of = np.searchsorted(bounds[1:-1], random.permutation(papers), side="right")
