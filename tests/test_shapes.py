@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, TypeCheckError
 from torch import Tensor
 
-from lra_bench.mixers._products import weigh
 from lra_bench.data.examples import Examples
+from lra_bench.mixers._products import weigh
 from tests.shapes import checked
 
 Row = Float[Tensor, " n"]
