@@ -92,8 +92,9 @@ def test_memory_freed_in_training_is_not_held_through_an_evaluation(prepared: Pa
     trainer = Trainer(model, data, one.settings, 0, "float32")
     trainer.score("validation", data.validation)
     before = resident()
-    # Blocks below the size that the C library returns by itself, and one behind them in use.
-    freed = [torch.ones(8000) for _ in range(4000)]
+    # Blocks below the size that the C library returns by itself, and one behind them in use;
+    # some of them take the place of what was freed before.
+    freed = [torch.ones(8000) for _ in range(8000)]
     kept = torch.ones(8000)
     del freed
     assert resident() > before + 100e6
