@@ -148,6 +148,7 @@ BAD = {
     "flag": (["run", "--enc", "rope", "--nonsense"], "--nonsense"),
     "source": (["run", "--source", "offlin"], "did you mean 'offline'?"),
     "data directory": (["run", "--data-dir", "/nowhere/at/all"], "/nowhere/at/all"),
+    "data directory that is a file": (["run", "--data-dir", __file__], "give the directory it is"),
     "study file": (["run", "missing.yaml"], "missing.yaml"),
     "plugin": (["run", "--plugins", "missing.py"], "missing.py"),
     "store": (["report", "/nowhere/at/all"], "/nowhere/at/all"),

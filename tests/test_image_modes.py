@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +125,24 @@ def test_eight_bits_stored_as_sixteen_are_refused_and_black_is_black() -> None:
         decode([("it", encoded(low))], 16)
     black = Image.fromarray(np.zeros((16, 16), np.uint16))
     assert not decode([("it", encoded(black))], 16).any()
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)], ids=["RGB", "LA", "RGBA"])
+def test_colours_of_sixteen_bits_are_refused(kind: int, channels: int) -> None:
+    """Pillow would give the upper halves of these levels, which are all 0."""
+    rows = np.full((16, 16, channels), 255, ">u2")
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    ]
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, content in parts:
+        whole = name + content
+        data += struct.pack(">I", len(content)) + whole + struct.pack(">I", zlib.crc32(whole))
+    with pytest.raises(InputError, match="row 3: its colours have 16 bits each; save it with 8"):
+        decode([("row 3", data)], 16)
 
 
 def photographs(root: Path, draw: Draw) -> Path:

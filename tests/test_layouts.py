@@ -321,3 +321,19 @@ def test_the_folder_of_one_kind_of_paths_may_be_the_data_directory(tmp_path: Pat
     assert prepared("pathfinder", root / "pathfinder32", tmp_path / "cache").fingerprint == (
         first.fingerprint
     )
+
+
+@pytest.mark.parametrize(
+    ("second", "told"), [("2", r"2\.npy follows 0\.npy"), ("00", r"00?\.npy follows 00?\.npy")]
+)
+def test_a_list_of_images_that_is_missing_or_doubled_is_named(
+    tmp_path: Path, second: str, told: str
+) -> None:
+    lists = pathfinder_release(tmp_path, 40) / "pathfinder32/curv_contour_length_14/metadata"
+    whole = (lists / "0.npy").read_text().splitlines(keepends=True)
+    (lists / "0.npy").write_text("".join(whole[:20]))
+    (lists / f"{second}.npy").write_text("".join(whole[20:]))
+    with pytest.raises(InputError, match=rf"metadata: {told}; expected all of 0\.npy, 1\.npy"):
+        prepared("pathfinder", tmp_path, tmp_path / "cache")
+    (lists / f"{second}.npy").rename(lists / "1.npy")
+    assert sum(s.examples for s in prepared("pathfinder", tmp_path, tmp_path).splits.values()) == 40

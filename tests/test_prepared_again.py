@@ -66,6 +66,15 @@ def test_files_of_the_same_sizes_and_times_are_told_by_their_content(tmp_path: P
     assert digest_of("a") == digest_of("a") != digest_of("b")
 
 
+def test_a_change_in_the_middle_of_a_large_file_of_the_same_time_is_seen(tmp_path: Path) -> None:
+    file, found = tmp_path / "a", set()
+    for letter in (b"x", b"y", b"x"):
+        file.write_bytes(bytes(3 << 20) + letter + bytes(3 << 20))
+        os.utime(file, ns=(0, 0))
+        found.add(digest([file], tmp_path))
+    assert len(found) == 2
+
+
 def test_a_name_a_size_or_a_time_tells_files_apart(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_text("x")

@@ -47,14 +47,15 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     `device` is the one that precision `auto` is resolved for. It is resolved here, once, so that
     a cell is the same one on whatever device it then trains.
     """
+    from lra_bench.data.sources.layout import require_directory
     from lra_bench.encodings import encodings
     from lra_bench.mixers import mixers
     from lra_bench.tasks import tasks
     from lra_bench.tasks.prepare import choose_source
     from lra_bench.training.device import resolved
 
-    if study.data_dir is not None and not study.data_dir.is_dir():
-        raise InputError(f"data directory '{study.data_dir}' does not exist")
+    if study.data_dir is not None:
+        require_directory(study.data_dir)
     for plugin in study.plugins:
         load_plugin(plugin)
     task_specs = _unique([tasks.parse(text) for text in study.tasks])

@@ -77,8 +77,8 @@ def decode(
         encoded: (what messages call the image, its bytes or its file) of each.
         size: expected height and width in pixels.
 
-    Raises BadExampleError naming an image that can't be read, has another size, or is transparent
-    somewhere: what stands behind it nobody knows.
+    Raises BadExampleError naming an image that can't be read, has another size, colours of 16
+    bits, or is transparent somewhere: what stands behind it nobody knows.
     """
     pixels = [_decode_one(name, source, size) for name, source in encoded]
     return np.stack(pixels) if pixels else np.zeros((0, size, size), np.uint8)
@@ -95,11 +95,19 @@ def _decode_one(name: str, source: bytes | Path, size: int) -> UInt8[ndarray, "s
                 raise BadExampleError(
                     f"{name}: the image is {height}×{width}, expected {size}×{size}"
                 )
+            if _has_colours_of_16_bits(data):
+                raise BadExampleError(f"{name}: its colours have 16 bits each; save it with 8")
             image.load()
             return _grey_levels(name, image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).split(" <_io")[0] or type(error).__name__
         raise BadExampleError(f"{name}: not a readable PNG or JPEG image ({reason})") from None
+
+
+def _has_colours_of_16_bits(data: bytes) -> bool:
+    """By a PNG's header: Pillow drops the lower 8, which may be all that there is."""
+    grey_alone = 0
+    return image_format(data) == "png" and data[24] == 16 and data[25] != grey_alone
 
 
 def _grey_levels(name: str, image: Image) -> UInt8[ndarray, "height width"]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from lra_bench.errors import InputError
@@ -69,11 +70,7 @@ def find(task: str, data_dir: Path, layouts: Sequence[Layout], obtain: str) -> F
 
     Raises InputError where there is none, or it lacks a file.
     """
-    if not data_dir.is_dir():
-        problem = (
-            "is a file; give the directory it is in" if data_dir.exists() else "does not exist"
-        )
-        raise InputError(f"data directory '{data_dir}' {problem}")
+    require_directory(data_dir)
     places = [(layout, folder) for layout in layouts for folder in _folders(data_dir, layout)]
     if not places:
         expected = " or ".join(f"{layout.folders[0]}/{layout.mark}" for layout in layouts)
@@ -87,6 +84,15 @@ def find(task: str, data_dir: Path, layouts: Sequence[Layout], obtain: str) -> F
         raise InputError(f"{missing} is missing; {obtain}")
     also = dict.fromkeys(other for _, other in places[1:] if other != folder)
     return Found(layout, folder, files, list(also))
+
+
+def require_directory(data_dir: Path) -> None:
+    """Raises InputError where what the user gave is no directory."""
+    if not data_dir.is_dir():
+        problem = (
+            "is a file; give the directory it is in" if data_dir.exists() else "does not exist"
+        )
+        raise InputError(f"data directory '{data_dir}' {problem}")
 
 
 def _folders(data_dir: Path, layout: Layout) -> Iterator[Path]:
@@ -121,11 +127,18 @@ class ImageLists(Layout):
     names: tuple[str, ...] = ("metadata/*.npy",)
 
     def files(self, folder: Path) -> list[Path]:
-        """The lists, in the order of their numbers. Raises InputError where none has one."""
-        lists = [path for path in folder.glob(self.mark) if path.stem.isdigit()]
+        """The lists, in the order of their numbers. Raises InputError where one is missing."""
+        lists = [path for path in folder.glob(self.mark) if path.stem.isdecimal()]
         if not lists:
             raise InputError(f"{folder}/metadata: no files 0.npy, 1.npy, … that list the images")
-        return sorted(lists, key=lambda path: int(path.stem))
+        lists.sort(key=lambda path: int(path.stem))
+        for before, after in pairwise(lists):
+            if int(after.stem) != int(before.stem) + 1:
+                raise InputError(
+                    f"{folder}/metadata: {after.name} follows {before.name}; expected all of "
+                    "0.npy, 1.npy, …, each once: get this folder of the release again"
+                )
+        return lists
 
 
 @dataclass(frozen=True)
