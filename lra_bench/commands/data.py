@@ -1,4 +1,4 @@
-"""`data prepare|describe|verify`: the prepared sets that training reads."""
+"""`data prepare|describe|verify|export`: the prepared sets that training reads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError
 
+FORMATS = ("release", "parquet")
 HELP = "prepare the tasks' data, describe it, verify it"
 
 
@@ -21,12 +22,21 @@ def add_arguments(parser: CommandParser) -> None:
         ("prepare", "turn raw data into the packed store, once"),
         ("describe", "sizes, lengths, classes, fingerprint and samples of a prepared set"),
         ("verify", "recompute fingerprints, and compare generated data with the reference"),
+        ("export", "write a prepared set as files: in its release's layout, or as Parquet"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         _add_choice(action)
         if name == "describe":
             action.add_argument("--samples", type=int, default=2, help="how many to show")
             action.add_argument("--picture", type=Path, help="PNG file of image samples to write")
+        if name == "export":
+            action.add_argument(
+                "--format", choices=FORMATS, default="release", help="(default: release)"
+            )
+            action.add_argument("--output", type=Path, default=Path("exported"), metavar="DIR")
+            action.add_argument(
+                "--push", metavar="OWNER/NAME", help="upload Parquet to this hub dataset"
+            )
         action.add_argument("--json", action="store_true", help="machine-readable output")
 
 
@@ -65,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _say_where([directory for _, directory in directories], arguments.json)
     if arguments.action == "describe":
         return _describe(directories, arguments)
+    if arguments.action == "export":
+        return _export(directories, arguments)
     return _verify(directories, arguments.json)
 
 
@@ -120,6 +132,26 @@ def _describe(directories: list[tuple[str, Path]], arguments: argparse.Namespace
     if arguments.picture is not None:
         picture(directories[0][1], arguments.picture)
         print(f"picture of its classes in {arguments.picture}", file=sys.stderr)
+    return 0
+
+
+def _export(directories: list[tuple[str, Path]], arguments: argparse.Namespace) -> int:
+    from lra_bench.tasks import tasks
+    from lra_bench.tasks.export import export, push
+
+    if arguments.push and (len(directories) > 1 or arguments.format != "parquet"):
+        raise InputError("--push takes one task at a time, with --format parquet")
+    written = {}
+    for name, directory in directories:
+        task = tasks.create(tasks.parse(name))
+        written[name] = str(export(task, directory, arguments.output, arguments.format))
+        if not arguments.json:
+            print(f"{name}: written to {written[name]}")
+    if arguments.json:
+        print(json.dumps(written, indent=2))
+    if arguments.push:
+        address = push(Path(written[directories[0][0]]), arguments.push)
+        print(f"uploaded to {address}", file=sys.stderr)
     return 0
 
 

@@ -46,6 +46,8 @@ class Task:
         guessing: declared accuracy of the best constant answer; the data's own rate goes before it.
         own_data: the benchmark's own data sets by name, each with how many examples it has:
             training and validation together, and test.
+        textual: whether sequences are text, which `text` gives.
+        columns: what an exported table calls the sequences of an example, and last its label.
         layouts: of the files that `local` reads; the first that is there counts.
         obtain: how to come by those files; ends the message that they are missing.
     """
@@ -61,6 +63,8 @@ class Task:
     revision: ClassVar[int] = 1
     obtain: ClassVar[str] = "docs/data.md says how to come by them"
     needs_whole: ClassVar[bool] = True
+    textual: ClassVar[bool] = False
+    columns: ClassVar[Sequence[str]] = ()
     symbols: int
     classes: int
     length: int
@@ -141,6 +145,30 @@ class Task:
         read: Callable[[Request], Iterator[Examples]] = getattr(self, source)
         return read(request)
 
+    def write_tables(self, folder: Path, tables: Mapping[str, Sequence[Split]]) -> None:
+        """Write a set as Parquet files by name, each of the examples of one or more splits."""
+        from lra_bench.data.parquet_export import Columns, write_tables
+
+        tokens = ["tokens"] if self.inputs == 1 else [f"tokens{n + 1}" for n in range(self.inputs)]
+        columns = Columns(
+            self.columns or (*tokens, "label"),
+            self.grid if self.symbols == 256 else None,
+            self.text if self.textual else None,
+            self.class_names,
+        )
+        write_tables(folder, tables, columns)
+
+    def write_release(self, manifest: Manifest, splits: Mapping[str, Split], folder: Path) -> None:
+        """Write a set as the first of the task's layouts, from which `local` reads it back.
+
+        Raises InputError where it has no place there.
+        """
+        raise InputError(f"task '{self.name}' writes no release; use --format parquet")
+
+    def text(self, symbols: Integer[ndarray, " n"]) -> bytes:
+        """One sequence as a text file has it."""
+        return symbols.astype("uint8").tobytes()
+
     def preview(self, symbols: Integer[ndarray, " n"]) -> str:
         """One sequence as text for people."""
         return " ".join(str(int(symbol)) for symbol in symbols)
@@ -155,3 +183,19 @@ def only_synthetic(
             f"task '{task}': {parameter} sets the synthetic stand-in, not source '{source}'; "
             f"leave it out, or use --source synthetic"
         )
+
+
+def would_pass_for(dataset: str, other: str) -> InputError:
+    """Why data are not written in the layout of others."""
+    return InputError(
+        f"{dataset} would pass for {other} in the layout of a release; use --format parquet"
+    )
+
+
+def not_divided_so(manifest: Manifest, shares: str) -> InputError:
+    """Why a set is not written as one list, which its reader divides."""
+    sizes = " / ".join(f"{split.examples:,}" for split in manifest.splits.values())
+    return InputError(
+        f"{manifest.dataset}: {sizes} examples are not divided {shares}, as readers divide the "
+        "release; use --format parquet"
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.data.examples import Examples
@@ -17,12 +18,13 @@ from lra_bench.data.sources.layout import (
     of_the_library,
 )
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Task, only_synthetic
+from lra_bench.tasks.base import Task, not_divided_so, only_synthetic, would_pass_for
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
 
     from lra_bench.data.sources.tables import Table
+    from lra_bench.data.store import Manifest, Split
 
 REPOSITORY = "uoft-cs/cifar10"
 COLUMNS = ("img", "label")
@@ -53,6 +55,7 @@ class Image(Task):
     )
     licence = "none is stated; the photographs are from the web"
     class_names = CLASSES
+    columns = COLUMNS
     guessing = 0.1
     own_data: ClassVar = {"cifar10": (50_000, 10_000)}
     layouts = (
@@ -111,6 +114,16 @@ class Image(Task):
         from lra_bench.data.sources.split_tables import split_tables
 
         return _photographs(*split_tables(self.found(request), COLUMNS, OTHER_NAMES), request)
+
+    def write_release(self, manifest: Manifest, splits: Mapping[str, Split], folder: Path) -> None:
+        """Write the hub's Parquet files, of grey images."""
+        if manifest.dataset not in self.own_data:
+            raise would_pass_for(manifest.dataset, "cifar10")
+        sizes = {name: len(split.labels) for name, split in splits.items()}
+        if sizes["train"] != (sizes["train"] + sizes.get("validation", 0)) * 9 // 10:
+            raise not_divided_so(manifest, "9 : 1")
+        train = [splits[name] for name in ("train", "validation") if name in splits]
+        self.write_tables(folder, {"train": train, "test": [splits["test"]]})
 
     def hub(self, request: Request) -> Iterator[Examples]:
         """Fetch `uoft-cs/cifar10` from the Hugging Face hub."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.request import Request
 from lra_bench.data.sources.layout import Layout, released
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Task
+from lra_bench.tasks.base import Task, would_pass_for
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt8
+    from jaxtyping import Integer, UInt8
     from numpy import ndarray
 
     from lra_bench.data.generators.listops import ListOpsParameters
@@ -43,6 +44,8 @@ class ListOps(Task):
         ),
     )
     obtain = "it is listops-1000 of the LRA release (lra_release.gz), or use --source generated"
+    textual = True
+    columns = ("Source", "Target")
     symbols = 15
     classes = 10
 
@@ -114,6 +117,21 @@ class ListOps(Task):
         yield right_labels(splits)
         if manifest.dataset == "listops":
             yield from as_in_the_reference(splits)
+
+    def write_release(self, manifest: Manifest, splits: Mapping[str, Split], folder: Path) -> None:
+        """Write the TSV files of the LRA release."""
+        from lra_bench.data.sources.listops_tsv import write
+
+        if manifest.dataset != "listops":
+            raise would_pass_for(manifest.dataset, "listops")
+        for split, name in zip(SPLITS, self.layouts[0].names, strict=True):
+            write(folder / name, splits[split])
+
+    def text(self, symbols: Integer[ndarray, " n"]) -> bytes:
+        """The expression with the parentheses of a binary tree, as in the release."""
+        from lra_bench.data.sources.listops_tsv import with_parentheses
+
+        return with_parentheses(symbols).encode()
 
     def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
         """The expression."""

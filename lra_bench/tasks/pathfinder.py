@@ -13,7 +13,7 @@ from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.request import Request
 from lra_bench.data.sources.layout import ImageLists, released
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Task, only_synthetic
+from lra_bench.tasks.base import Task, not_divided_so, only_synthetic
 
 if TYPE_CHECKING:
     from lra_bench.data.sources.pathfinder_release import Listed
@@ -51,6 +51,7 @@ class Pathfinder(Task):
     licence = "images drawn here have none to observe; none is stated for the released files"
     guessing = 0.5
     own_data: ClassVar = {"pathfinder32-hard": (180_000, 20_000), "pathfinder32": (180_000, 20_000)}
+    columns = ("image", "label")
     symbols = 256
     classes = 2
     obtain = (
@@ -133,6 +134,16 @@ class Pathfinder(Task):
             yield fair_coin(splits)
         if manifest.dataset == "pathfinder32-hard":
             yield from as_in_the_reference(splits["train"], self.size)
+
+    def write_release(self, manifest: Manifest, splits: Mapping[str, Split], folder: Path) -> None:
+        """Write PNG files and their list, of which readers take 80 %, 10 % and 10 %."""
+        from lra_bench.data.sources.pathfinder_release import write
+
+        sizes = [len(splits[split].labels) if split in splits else 0 for split in SPLITS]
+        total = sum(sizes)
+        if [sizes[0], sizes[0] + sizes[1]] != [total * 8 // 10, total * 9 // 10]:
+            raise not_divided_so(manifest, "8 : 1 : 1")
+        write(folder, [splits[split] for split in SPLITS], self.size)
 
     def _listed(self, request: Request) -> tuple[dict[str, list[Listed]], list[str]]:
         """The images of each split that are wanted, and what is wrong with the lists."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.data.examples import SPLITS, Examples
@@ -13,6 +14,8 @@ from lra_bench.tasks.base import Task, only_synthetic
 if TYPE_CHECKING:
     from jaxtyping import UInt8
     from numpy import ndarray
+
+    from lra_bench.data.store import Manifest, Split
 
 PAIRS = Layout(
     ("retrieval", "aan", *released("tsv_data"), "."),
@@ -40,6 +43,8 @@ class Retrieval(Task):
     classes = 2
     length = 4000
     needs_whole = False
+    textual = True
+    columns = ("text1", "text2", "label")
     layouts = (PAIRS, CORPUS)
     obtain = (
         "it is tsv_data of the LRA release (new_aan_pairs.train.tsv), or use --source hub "
@@ -97,6 +102,13 @@ class Retrieval(Task):
         from lra_bench.data.synthetic.retrieval import draw
 
         return examples(draw(self.difficulty, request.fit(self.length)), request, batch=250)
+
+    def write_release(self, manifest: Manifest, splits: Mapping[str, Split], folder: Path) -> None:
+        """Write the TSV files of the LRA release, with numbers for the names of papers."""
+        from lra_bench.data.sources.pairs_tsv import write
+
+        for split, name in zip(SPLITS, PAIRS.names, strict=True):
+            write(folder / name, splits[split])
 
     def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
         """The text."""

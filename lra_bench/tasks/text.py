@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.data.examples import Examples
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyarrow import RecordBatch
 
     from lra_bench.data.sources.tables import Table
+    from lra_bench.data.store import Manifest, Split
 
 
 REPOSITORY = "stanfordnlp/imdb"
@@ -57,6 +59,8 @@ class Text(Task):
     classes = 2
     length = 4000
     needs_whole = False
+    textual = True
+    columns = COLUMNS
 
     def __init__(self, *, difficulty: Literal["easy", "medium", "hard"] = "medium") -> None:
         """Choose the difficulty of the synthetic stand-in; real reviews have none."""
@@ -88,6 +92,10 @@ class Text(Task):
         from lra_bench.data.synthetic.text import draw
 
         return examples(draw(self.difficulty, request.fit(self.length)), request, batch=500)
+
+    def write_release(self, manifest: Manifest, splits: Mapping[str, Split], folder: Path) -> None:
+        """Write the hub's Parquet files."""
+        self.write_tables(folder, {name: [split] for name, split in splits.items()})
 
     def preview(self, symbols: UInt8[ndarray, " n"]) -> str:
         """The text."""

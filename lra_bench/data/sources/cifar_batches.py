@@ -36,7 +36,7 @@ def cifar_batches(files: Sequence[Path]) -> Table:
             images = pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(PIXELS), len(batch.labels), [None, pa.py_buffer(batch.pixels.tobytes())]
             )
-            columns = {"img": images, "label": pa.array(batch.labels)}
+            columns = {"img": images, "label": pa.array(batch.labels.astype(np.int64))}
             yield pa.RecordBatch.from_pydict(columns)
 
     return Table([(str(path), len(_read(path).labels)) for path in files], batches)

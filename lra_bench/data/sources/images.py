@@ -149,3 +149,12 @@ def image_format(data: bytes) -> str:
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     return "png" if data.startswith(b"\x89PNG") else "other"
+
+
+def png(pixels: UInt8[ndarray, "height width"]) -> bytes:
+    """A PNG file of an image in 256 levels of grey."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -6,15 +6,18 @@ The parentheses only mark a binary tree and are dropped; the brackets are symbol
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Integer
 from numba import njit
 from numpy import ndarray
 
 from lra_bench.data.examples import Examples
-from lra_bench.data.generators.listops import CLOSE, MAX, MED, MIN, SM
+from lra_bench.data.generators.listops import CLOSE, MAX, MED, MIN, NAMES, SM
 from lra_bench.data.sources.parsed_lines import parsed_lines
+from lra_bench.data.store import Split
 
 HEADER = b"Source\tTarget"
 
@@ -35,6 +38,29 @@ def read(path: Path, split: str) -> Iterator[Examples]:
         return trees, line, _PROBLEMS[problem]
 
     return parsed_lines(path, split, 1, parse, HEADER)
+
+
+def write(path: Path, split: Split) -> None:
+    """Write the file that `read` reads."""
+    with path.open("wb") as file:
+        file.write(HEADER + b"\n")
+        for (start, end), label in zip(pairwise(split.offsets), split.labels, strict=True):
+            file.write(f"{with_parentheses(split.symbols[start:end])}\t{label}\n".encode())
+
+
+def with_parentheses(symbols: Integer[ndarray, " n"]) -> str:
+    """One expression as in the release: `( ( ( [MAX 2 ) 9 ) ] )` for `[MAX 2 9 ]`."""
+    open_: list[list[str]] = [[]]
+    for symbol in symbols.tolist():
+        if symbol == CLOSE:
+            operator, *arguments = open_.pop()
+            inside = "".join(f"{argument} ) " for argument in arguments)
+            open_[-1].append(f"{'( ' * (len(arguments) + 1)}{operator} {inside}] )")
+        elif MIN <= symbol <= SM:
+            open_.append([NAMES[symbol]])
+        else:
+            open_[-1].append(NAMES[symbol])
+    return " ".join(open_[0])
 
 
 @njit(cache=True)

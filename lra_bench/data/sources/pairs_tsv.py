@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy import ndarray
 from lra_bench.data.examples import Examples
 from lra_bench.data.sources.lines import whole_lines
 from lra_bench.data.sources.parsed_lines import parsed_lines
+from lra_bench.data.store import Split
 
 # Whether a file's texts are bytes literals, before its first one; then 0 or 1.
 _UNKNOWN = -1
@@ -51,6 +53,16 @@ def read(path: Path, split: str) -> Iterator[Examples]:
         return pairs, line, _PROBLEMS[problem]
 
     return parsed_lines(path, split, 2, parse)
+
+
+def write(path: Path, split: Split) -> None:
+    """Write the file that `read` reads, with numbers for identifiers."""
+    with path.open("w", encoding="utf-8") as file:
+        for number, label in enumerate(split.labels.tolist()):
+            bounds = split.offsets[2 * number : 2 * number + 3].tolist()
+            texts = (split.symbols[start:end].tobytes() for start, end in pairwise(bounds))
+            one, two = map(repr, texts)
+            file.write(f"{label}.0\t{2 * number}\t{2 * number + 1}\t{one}\t{two}\n")
 
 
 _IDENTIFIERS = {

@@ -14,8 +14,9 @@ import numpy as np
 
 from lra_bench.data.examples import Examples
 from lra_bench.data.request import Request
-from lra_bench.data.sources.images import decode
+from lra_bench.data.sources.images import decode, png
 from lra_bench.data.sources.readable import BadExampleError, readable
+from lra_bench.data.store import Split
 from lra_bench.errors import InputError
 
 BATCH = 1024
@@ -89,3 +90,16 @@ def _decoded(split: str, images: Sequence[Listed], size: int, start: int, stop: 
     pixels = decode(((str(image.path), image.path) for image in some), size)
     labels = np.array([image.label for image in some], np.uint8)
     return Examples(split, pixels.ravel(), np.full(len(some), size * size), labels)
+
+
+def write(folder: Path, splits: Sequence[Split], size: int) -> None:
+    """Write the images of all splits and their list, which `listing` reads in this order."""
+    (folder / "imgs" / "0").mkdir(parents=True)
+    (folder / "metadata").mkdir()
+    lines: list[str] = []
+    for split in splits:
+        for pixels, label in zip(split.symbols.reshape(-1, size, size), split.labels, strict=True):
+            name = f"sample_{len(lines)}.png"
+            (folder / "imgs" / "0" / name).write_bytes(png(pixels))
+            lines.append(f"imgs/0 {name} {len(lines)} {label}\n")
+    (folder / "metadata" / "0.npy").write_text("".join(lines), encoding="ascii")
