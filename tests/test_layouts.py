@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from PIL import Image
 
 from lra_bench.cli import main
 from lra_bench.data.request import Request
+from lra_bench.data.sources.archive import unpack
 from lra_bench.data.store import Manifest
 from lra_bench.errors import InputError
 from lra_bench.tasks import tasks
@@ -288,13 +291,17 @@ def test_trees_are_found_in_every_folder(tmp_path: Path, folder: str) -> None:
     assert found[0].fingerprint == found[1].fingerprint
 
 
+def some_pairs(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in ("train", "eval", "test"):
+        lines = [f"{n % 2}.0\tA00-1001\tB00-1001\tb'{name} {n}'\tb'x'\n" for n in range(4)]
+        (folder / f"new_aan_pairs.{name}.tsv").write_text("".join(lines))
+
+
 @pytest.mark.parametrize("folder", ["aan", "lra_release/tsv_data", "."])
 def test_pairs_are_found_in_every_folder(tmp_path: Path, folder: str) -> None:
-    for place in (tmp_path / "a" / "retrieval", tmp_path / "b" / folder):
-        place.mkdir(parents=True)
-        for name in ("train", "eval", "test"):
-            lines = [f"{n % 2}.0\tA00-1001\tB00-1001\tb'{name} {n}'\tb'x'\n" for n in range(4)]
-            (place / f"new_aan_pairs.{name}.tsv").write_text("".join(lines))
+    some_pairs(tmp_path / "a" / "retrieval")
+    some_pairs(tmp_path / "b" / folder)
     found = [prepared("retrieval", tmp_path / name, tmp_path / "cache") for name in "ab"]
     assert found[0].fingerprint == found[1].fingerprint
     assert found[1].dataset == "aan"
@@ -337,3 +344,77 @@ def test_a_list_of_images_that_is_missing_or_doubled_is_named(
         prepared("pathfinder", tmp_path, tmp_path / "cache")
     (lists / f"{second}.npy").rename(lists / "1.npy")
     assert sum(s.examples for s in prepared("pathfinder", tmp_path, tmp_path).splits.values()) == 40
+
+
+# The release's archive
+
+OF_THE_RELEASE = {
+    "listops": lambda root: listops_release(root, {"train": [8, 9], "val": [10], "test": [11]}),
+    "retrieval": lambda root: some_pairs(root / "tsv_data"),
+    "pathfinder": lambda root: pathfinder_release(root, 40),
+}
+
+
+def packed(root: Path, archive: Path) -> None:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive, "w:gz") as members:
+        members.add(root, "lra_release/lra_release")
+
+
+@pytest.mark.parametrize("task", OF_THE_RELEASE)
+def test_the_archive_is_read_as_what_it_holds(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for write in OF_THE_RELEASE.values():
+        write(tmp_path / "a")
+    packed(tmp_path / "a", tmp_path / "b" / "lra_release.gz")
+    first, other = (prepared(task, tmp_path / name, tmp_path / "cache") for name in "ab")
+    assert other.fingerprint == first.fingerprint
+    assert other.files == f"{first.files} of lra_release.gz"
+    # What is prepared is found again by the archive, which is not unpacked another time.
+    assert "unpacking" in capsys.readouterr().err
+    assert prepared(task, tmp_path / "b", tmp_path / "cache") == other
+    assert "unpacking" not in capsys.readouterr().err
+    assert not list((tmp_path / "cache").glob(".work/*.parts"))
+
+
+def test_files_that_are_unpacked_go_before_the_archive(tmp_path: Path) -> None:
+    OF_THE_RELEASE["listops"](tmp_path)
+    (tmp_path / "lra_release.gz").write_bytes(b"not read")
+    assert prepared("listops", tmp_path, tmp_path / "cache").files == "3 files below listops-1000"
+
+
+@pytest.mark.parametrize("part", [0, 1, 60, -30])
+def test_an_archive_that_is_cut_is_one_line(tmp_path: Path, part: int) -> None:
+    OF_THE_RELEASE["listops"](tmp_path / "a")
+    archive = tmp_path / "b" / "lra_release.gz"
+    packed(tmp_path / "a", archive)
+    archive.write_bytes(archive.read_bytes()[:part])
+    with pytest.raises(InputError, match=r"lra_release\.gz: can't be unpacked"):
+        prepared("listops", archive.parent, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob(".work/*.parts"))
+
+
+def test_an_archive_without_a_tasks_files_is_one_line(tmp_path: Path) -> None:
+    OF_THE_RELEASE["listops"](tmp_path / "a")
+    packed(tmp_path / "a", tmp_path / "b" / "lra_release.gz")
+    with pytest.raises(InputError, match=r"lra_release\.gz: nothing below tsv_data in it"):
+        prepared("retrieval", tmp_path / "b", tmp_path / "cache")
+    with pytest.raises(InputError, match="has nothing for task 'text'"):
+        prepared("text", tmp_path / "b", tmp_path / "cache")
+
+
+def test_nothing_leads_out_of_where_an_archive_is_unpacked(tmp_path: Path) -> None:
+    archive = tmp_path / "lra_release.gz"
+    with tarfile.open(archive, "w:gz") as members:
+        for name in ("../listops-1000/out", "/listops-1000/top", "other/listops-1000/not"):
+            members.addfile(tarfile.TarInfo(name), io.BytesIO())
+    to = tmp_path / "below" / "to"
+    to.mkdir(parents=True)
+    unpack(archive, ["listops-1000"], to)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "lra_release.gz",
+        "out",
+        "top",
+    ]
+    assert sorted(path.name for path in (to / "listops-1000").iterdir()) == ["out", "top"]

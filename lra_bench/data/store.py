@@ -162,7 +162,7 @@ def write(
     Raises InputError when the set can't be written, has examples that can't be used, or no training
     or no test examples.
     """
-    with _lock(directory):
+    with lock(directory):
         if not (directory / MANIFEST).exists():
             with _staging(directory) as staging:
                 _write_files(staging, examples, description, warnings, skip_bad)
@@ -269,7 +269,7 @@ def _written_to(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _lock(directory: Path) -> Iterator[None]:
+def lock(directory: Path) -> Iterator[None]:
     """Hold the lock of one set. It is the kernel's: it ends with the process that holds it."""
     path = directory.parent / WORK / f"{directory.name}.lock"
     with _written_to(directory.parent):

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from lra_bench.errors import InputError
 
+# The folder that the LRA release unpacks into; in it may be another of the same name.
+TOP = "lra_release"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -71,8 +74,7 @@ def find(task: str, data_dir: Path, layouts: Sequence[Layout], obtain: str) -> F
     Raises InputError where there is none, or it lacks a file.
     """
     require_directory(data_dir)
-    places = [(layout, folder) for layout in layouts for folder in _folders(data_dir, layout)]
-    if not places:
+    if not (places := places_of(data_dir, layouts)):
         expected = " or ".join(f"{layout.folders[0]}/{layout.mark}" for layout in layouts)
         raise InputError(
             f"data directory '{data_dir}' has nothing for task '{task}': expected {expected}; "
@@ -84,6 +86,11 @@ def find(task: str, data_dir: Path, layouts: Sequence[Layout], obtain: str) -> F
         raise InputError(f"{missing} is missing; {obtain}")
     also = dict.fromkeys(other for _, other in places[1:] if other != folder)
     return Found(layout, folder, files, list(also))
+
+
+def places_of(data_dir: Path, layouts: Sequence[Layout]) -> list[tuple[Layout, Path]]:
+    """All folders that have the mark of one of the layouts, in order of preference."""
+    return [(layout, folder) for layout in layouts for folder in _folders(data_dir, layout)]
 
 
 def require_directory(data_dir: Path) -> None:
@@ -105,7 +112,7 @@ def _folders(data_dir: Path, layout: Layout) -> Iterator[Path]:
 
 def released(name: str) -> tuple[str, ...]:
     """Where a folder of the LRA release may be, as its archive unpacks."""
-    return tuple(f"{root}{name}" for root in ("", "lra_release/", "lra_release/lra_release/"))
+    return (name, f"{TOP}/{name}", f"{TOP}/{TOP}/{name}")
 
 
 def of_the_hub(repository: str) -> tuple[str, ...]:
