@@ -200,7 +200,9 @@ def test_a_folder_that_exists_is_left_as_it_is(
     assert "exists already; choose another --output" in capsys.readouterr().err
 
 
-def test_a_set_is_uploaded_with_its_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_is_uploaded_with_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     reviews(tmp_path / "data")
     asked: list[tuple[Any, ...]] = []
 
@@ -214,6 +216,7 @@ def test_a_set_is_uploaded_with_its_card(tmp_path: Path, monkeypatch: pytest.Mon
     replace(monkeypatch, HfApi, HfApi.create_repo, create)
     replace(monkeypatch, HfApi, HfApi.upload_folder, upload)
     assert export("text", tmp_path, "--format", "parquet", "--push", "someone/imdb-bytes") == 0
+    assert "text: sequences that are cut to 4,000 tokens, here too: 1" in capsys.readouterr().err
     assert asked == [
         ("someone/imdb-bytes", {"repo_type": "dataset", "exist_ok": True}),
         (

@@ -117,6 +117,12 @@ def library_cache(root: Path) -> None:
     shutil.rmtree(root / "somewhere")
 
 
+def old_library_cache(root: Path) -> None:
+    library_cache(root)
+    (root / "imdb" / "plain_text").mkdir(parents=True)
+    (root / "stanfordnlp___imdb" / "plain_text" / "0.0.0").rename(root / "imdb/plain_text/1.0.0")
+
+
 def hub_cache(root: Path) -> None:
     folder = root / "hub" / "datasets--stanfordnlp--imdb" / "snapshots" / "e6281661" / "plain_text"
     folder.mkdir(parents=True)
@@ -134,6 +140,7 @@ def hub_cache(root: Path) -> None:
         (parquet_with_other_order, "2 files below imdb"),
         (names_for_labels, "2 files below imdb"),
         (library_cache, "3 files below stanfordnlp___imdb/plain_text/0.0.0/e6281661ce1c"),
+        (old_library_cache, "3 files below imdb/plain_text/1.0.0/e6281661ce1c"),
         (hub_cache, "2 files below hub/datasets--stanfordnlp--imdb/snapshots/e6281661/plain_text"),
         (lambda root: write_tables(root, REVIEWS), "2 files in the data directory itself"),
     ],

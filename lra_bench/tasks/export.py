@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lra_bench.data.store import Manifest, read_splits, require_whole
+from lra_bench.data.warnings import tell
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Task, would_pass_for
+from lra_bench.tasks.base import Task
+from lra_bench.tasks.refusals import would_pass_for
 
 
 def export(task: Task, prepared: Path, output: Path, form: str) -> Path:
@@ -27,6 +29,11 @@ def export(task: Task, prepared: Path, output: Path, form: str) -> Path:
     """
     require_whole(prepared)
     manifest, splits = Manifest.read(prepared), read_splits(prepared)
+    if cut := sum(split.cut for split in manifest.splits.values()):
+        tell(
+            manifest.task,
+            [f"sequences that are cut to {manifest.length:,} tokens, here too: {cut:,}"],
+        )
     if form == "parquet":
         folder = output / re.sub(r"[^A-Za-z0-9.]+", "-", manifest.task)
         with _made(folder) as part:

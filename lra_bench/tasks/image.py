@@ -18,7 +18,8 @@ from lra_bench.data.sources.layout import (
     of_the_library,
 )
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Task, not_divided_so, only_synthetic, would_pass_for
+from lra_bench.tasks.base import Task
+from lra_bench.tasks.refusals import not_divided_so, only_synthetic, would_pass_for
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -82,7 +83,7 @@ class Image(Task):
     def __init__(
         self,
         *,
-        size: int = SIZE,
+        size: int = 32,
         difficulty: Literal["easy", "medium", "hard"] = "medium",
     ) -> None:
         """Choose height and width (16, 32), and difficulty, of the synthetic stand-in."""

@@ -11,7 +11,8 @@ from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.request import Request
 from lra_bench.data.sources.layout import Layout, released
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Task, would_pass_for
+from lra_bench.tasks.base import Task
+from lra_bench.tasks.refusals import would_pass_for
 
 if TYPE_CHECKING:
     from jaxtyping import Integer, UInt8

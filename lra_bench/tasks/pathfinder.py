@@ -13,7 +13,8 @@ from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.request import Request
 from lra_bench.data.sources.layout import ImageLists, released
 from lra_bench.errors import InputError
-from lra_bench.tasks.base import Task, not_divided_so, only_synthetic
+from lra_bench.tasks.base import Task
+from lra_bench.tasks.refusals import not_divided_so, only_synthetic
 
 if TYPE_CHECKING:
     from lra_bench.data.sources.pathfinder_release import Listed

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.request import Request
 from lra_bench.data.sources.layout import Layout, released
-from lra_bench.tasks.base import Task, only_synthetic
+from lra_bench.tasks.base import Task
+from lra_bench.tasks.refusals import only_synthetic
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8

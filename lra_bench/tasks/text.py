@@ -17,7 +17,8 @@ from lra_bench.data.sources.layout import (
     of_the_hub,
     of_the_library,
 )
-from lra_bench.tasks.base import Task, only_synthetic
+from lra_bench.tasks.base import Task
+from lra_bench.tasks.refusals import only_synthetic
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8

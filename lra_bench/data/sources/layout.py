@@ -117,14 +117,20 @@ def released(name: str) -> tuple[str, ...]:
 
 def of_the_hub(repository: str) -> tuple[str, ...]:
     """Where Parquet files of a hub dataset's `plain_text` may be: cloned, or in the hub's cache."""
-    cached = f"datasets--{repository.replace('/', '--')}/snapshots/*/plain_text"
-    return (f"{repository}/plain_text", cached, f"hub/{cached}")
+    caches = [f"datasets--{name}/snapshots/*/plain_text" for name in _written(repository, "--")]
+    return (f"{repository}/plain_text", *caches, *(f"hub/{cached}" for cached in caches))
 
 
 def of_the_library(repository: str) -> tuple[str, ...]:
     """Where the `datasets` library keeps the Arrow files of a hub dataset."""
-    cached = f"{repository.replace('/', '___')}/*/*/*"
-    return (cached, f"datasets/{cached}")
+    caches = [f"{name}/plain_text/*/*" for name in _written(repository, "___")]
+    return (*caches, *(f"datasets/{cached}" for cached in caches))
+
+
+def _written(repository: str, slash: str) -> tuple[str, str]:
+    """A dataset's name in caches, and in those from before datasets had owners."""
+    owner, name = repository.split("/")
+    return f"{owner}{slash}{name}", name
 
 
 @dataclass(frozen=True)
