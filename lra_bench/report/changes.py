@@ -4,39 +4,51 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
 from lra_bench.report import readable
 from lra_bench.report.encoding_pairs import ALPHA
-from lra_bench.report.grouping import Entry, Study, machine_of
+from lra_bench.report.grouping import Study, machine_of
 from lra_bench.report.statistics import Sample, difference, holm, welch
 from lra_bench.report.tables.table import Cell, Table, label
-from lra_bench.results.record import RESIDENT
+from lra_bench.results.record import RESIDENT, Memory
 from lra_bench.tasks import title_of
 
 # By so much, (largest − smallest) / median, does resident memory of the same cell vary in a process
 # that has done other work before.
 RESIDENT_SPREAD = 0.25
 
-_Key = tuple[str, bool, str, str, str, str, str, str]
-_Place = tuple[object, ...]
+_Key = tuple[object, ...]
 
 
 @dataclass(frozen=True)
-class _Costs:
-    """What an entry of a study, or a method's profile at one length, takes in speed and memory.
+class _Measured:
+    """What was measured of one method in one column, or in a profile at one length.
 
     Attributes:
-        speeds: (training examples/s, relative spread of its blocks) of each run.
-        peaks: (bytes, how they were taken) of each run.
+        accuracy: over its runs; None in a profile.
+        speed: (training examples/s, relative spread of its blocks) of each run.
+        memory: (peak bytes, how much they vary by themselves) of each run.
+        taken: how memory was taken: what was taken otherwise is no change.
     """
 
     task: str
     method: str
-    speeds: list[tuple[float, float]]
-    peaks: list[tuple[int, str]]
+    accuracy: Sample | None
+    speed: list[tuple[float, float]]
+    memory: list[tuple[float, float]]
+    taken: set[str]
+
+    def add(self, speeds: Iterable[tuple[float, float]], peaks: Iterable[Memory]) -> None:
+        """Measurements of another run; those of nothing are left out."""
+        self.speed.extend((rate, spread) for rate, spread in speeds if rate > 0)
+        for peak in peaks:
+            self.taken.add(peak.method)
+            if peak.peak_bytes > 0:
+                varies = RESIDENT_SPREAD if peak.method == RESIDENT else 0.0
+                self.memory.append((peak.peak_bytes, varies))
 
 
 @dataclass(frozen=True)
@@ -86,30 +98,27 @@ def compare_studies(before: Study, after: Study, tolerance: float) -> StudyChang
     the ratio itself be more than `tolerance` from it.
     """
     old, new = _entries(before), _entries(after)
-    shared = [key for key in old if key in new]
-    changes = _accuracy_changes([(old[key], new[key]) for key in shared])
-    old_profiles, new_profiles = _profile_costs(before), _profile_costs(after)
-    pairs = [(_entry_costs(old[key]), _entry_costs(new[key])) for key in shared]
-    pairs += [
-        (costs, new_profiles[place])
-        for place, costs in old_profiles.items()
-        if place in new_profiles
+    old_profiles, new_profiles = _profiles(before), _profiles(after)
+    pairs = [(old[key], new[key]) for key in old if key in new]
+    profiled = [
+        (old_profiles[key], new_profiles[key]) for key in old_profiles if key in new_profiles
     ]
-    for earlier, later in pairs:
-        for quantity in ("speed", "memory"):
-            change = _cost_change(earlier, later, quantity, tolerance)
-            if change is not None:
-                changes.append(change)
-    notes = _unshared(old, new, before.name, after.name)
+    changes = _accuracy_changes(pairs)
+    for earlier, later in pairs + profiled:
+        changes += _cost_change("speed", earlier, earlier.speed, later.speed, tolerance)
+        if earlier.taken == later.taken:
+            changes += _cost_change("memory", earlier, earlier.memory, later.memory, tolerance)
+    notes = []
+    for name, own, other in ((before.name, old, new), (after.name, new, old)):
+        notes += _unshared(name, own, other)
     for name, own, other in (
         (before.name, old_profiles, new_profiles),
         (after.name, new_profiles, old_profiles),
     ):
         if alone := len(set(own) - set(other)):
             notes.append(f"Only in {name}: {readable.plural(alone, 'profile')}.")
-    return StudyChange(
-        before.name, after.name, (_machines(before), _machines(after)), changes, notes
-    )
+    machines = (_machines(before), _machines(after))
+    return StudyChange(before.name, after.name, machines, changes, notes)
 
 
 def _machines(study: Study) -> list[str]:
@@ -118,113 +127,78 @@ def _machines(study: Study) -> list[str]:
     return sorted(trained | profiled)
 
 
-def _entry_costs(entry: Entry) -> _Costs:
-    peaks = [(one.peak_bytes, one.method) for one in entry.memories]
-    return _Costs(entry.column.title, entry.name, entry.speeds, peaks)
+def _entries(study: Study) -> dict[_Key, _Measured]:
+    """Of each entry with a run; the key begins with protocol, task and method."""
+    found: dict[_Key, _Measured] = {}
+    for setting in study.settings:
+        for (column, attention, encoding), entry in setting.entries.items():
+            data = (column.synthetic, column.dataset, column.fingerprint, column.config)
+            if entry.runs:
+                measured = _Measured(column.title, entry.name, entry.sample, [], [], set())
+                measured.add(entry.speeds, entry.memories)
+                found[setting.protocol, column.task, attention, encoding, *data] = measured
+    return found
 
 
-def _profile_costs(study: Study) -> dict[_Place, _Costs]:
+def _profiles(study: Study) -> dict[_Key, _Measured]:
     """Of each method at each length that was measured."""
-    found: dict[_Place, _Costs] = {}
+    found: dict[_Key, _Measured] = {}
     for record in study.profiles:
         speed, who = record.throughput, record.identity
         if record.status != "done" or speed is None:
             continue
-        tokens, precision = who.config.get("tokens", ""), who.config.get("precision", "")
-        place = (
-            *(who.protocol, who.task, speed.length, speed.batch, tokens, precision),
-            *(who.mixer, who.encoding),
-        )
+        how = (speed.batch, who.config.get("tokens", ""), who.config.get("precision", ""))
+        key = (who.protocol, who.task, who.mixer, who.encoding, speed.length, *how)
         title = f"{title_of(who.task)}, {speed.length:,} tokens"
-        costs = found.setdefault(place, _Costs(title, f"{who.encoding} · {who.mixer}", [], []))
-        costs.speeds.append((speed.train_examples_per_second, speed.spread))
-        if record.memory is not None:
-            costs.peaks.append((record.memory.peak_bytes, record.memory.method))
+        method = f"{who.encoding} · {who.mixer}"
+        measured = found.setdefault(key, _Measured(title, method, None, [], [], set()))
+        peaks = [] if record.memory is None else [record.memory]
+        measured.add([(speed.train_examples_per_second, speed.spread)], peaks)
     return found
 
 
-def _entries(study: Study) -> dict[_Key, Entry]:
-    return {
-        (
-            setting.protocol,
-            column.synthetic,
-            column.task,
-            column.dataset,
-            column.fingerprint,
-            column.config,
-            entry.mixer,
-            entry.encoding,
-        ): entry
-        for setting in study.settings
-        for (column, _, _), entry in setting.entries.items()
-        if entry.runs
-    }
-
-
-def _accuracy_changes(pairs: list[tuple[Entry, Entry]]) -> list[Change]:
+def _accuracy_changes(pairs: list[tuple[_Measured, _Measured]]) -> list[Change]:
     found = [
-        (old, new, difference(new.sample, old.sample))
+        (old, old.accuracy.mean, new.accuracy.mean, difference(new.accuracy, old.accuracy))
         for old, new in pairs
-        if old.sample is not None and new.sample is not None
+        if old.accuracy is not None and new.accuracy is not None
     ]
     adjusted = holm([change.p_value for *_, change in found])
     return [
         Change(
             "accuracy",
-            old.column.title,
-            old.name,
-            old.sample.mean,
-            new.sample.mean,
+            old.task,
+            old.method,
+            first,
+            last,
             change.mean,
             change.interval.low,
             change.interval.high,
             _verdict(change.mean, p < ALPHA),
         )
-        for (old, new, change), p in zip(found, adjusted, strict=True)
-        if old.sample is not None and new.sample is not None
+        for (old, first, last, change), p in zip(found, adjusted, strict=True)
     ]
 
 
-def _cost_change(old: _Costs, new: _Costs, quantity: str, tolerance: float) -> Change | None:
-    before, after = _measurements(old, quantity), _measurements(new, quantity)
+def _cost_change(
+    quantity: str,
+    old: _Measured,
+    before: list[tuple[float, float]],
+    after: list[tuple[float, float]],
+    tolerance: float,
+) -> list[Change]:
+    """One change, or none where one side was not measured."""
     if not before or not after:
-        return None
-    if quantity == "memory" and _methods(old) != _methods(new):
-        return None
+        return []
     first = median(value for value, _ in before)
     last = median(value for value, _ in after)
     half = _ratio_noise(before, after)
     moved = math.log(last / first)
-    low, high = math.expm1(moved - half), math.expm1(moved + half)
-    beyond = (low > 0 or high < 0) and abs(math.expm1(moved)) > tolerance
-    sign = moved if quantity == "speed" else -moved
-    return Change(
-        quantity,
-        old.task,
-        old.method,
-        first,
-        last,
-        math.expm1(moved),
-        low,
-        high,
-        _verdict(sign, beyond),
+    change, low, high = (math.expm1(moved + by) for by in (0.0, -half, half))
+    verdict = _verdict(
+        moved if quantity == "speed" else -moved, (low > 0 or high < 0) and abs(change) > tolerance
     )
-
-
-def _measurements(costs: _Costs, quantity: str) -> list[tuple[float, float]]:
-    """(value, relative spread of its blocks) of each run."""
-    if quantity == "speed":
-        return [(rate, spread) for rate, spread in costs.speeds if rate > 0]
-    return [
-        (peak, RESIDENT_SPREAD if method == RESIDENT else 0.0)
-        for peak, method in costs.peaks
-        if peak > 0
-    ]
-
-
-def _methods(costs: _Costs) -> set[str]:
-    """How memory was taken: what was taken otherwise is no change."""
-    return {method for _, method in costs.peaks}
+    return [Change(quantity, old.task, old.method, first, last, change, low, high, verdict)]
 
 
 def _ratio_noise(before: list[tuple[float, float]], after: list[tuple[float, float]]) -> float:
@@ -249,22 +223,17 @@ def _verdict(sign: float, beyond: bool) -> str:
     return "better" if sign > 0 else "worse"
 
 
-def _unshared(old: dict[_Key, Entry], new: dict[_Key, Entry], before: str, after: str) -> list[str]:
+def _unshared(name: str, own: dict[_Key, _Measured], other: dict[_Key, _Measured]) -> list[str]:
+    alone = [key for key in own if key not in other]
+    # The same method on the same task: its data or configuration must differ.
+    methods = {key[:4] for key in other}
+    differing = sum(key[:4] in methods for key in alone)
     notes = []
-    for name, own, other in ((before, old, new), (after, new, old)):
-        alone = [key for key in own if key not in other]
-        # The same method on the same task: its data or configuration must differ.
-        cells = {(key[0], key[2], key[6], key[7]) for key in other}
-        differing = sum((key[0], key[2], key[6], key[7]) in cells for key in alone)
-        if len(alone) > differing:
-            notes.append(
-                f"Only in {name}: {readable.plural(len(alone) - differing, 'entry', 'entries')}."
-            )
-        if differing:
-            notes.append(
-                f"Not compared, as data or configuration differ: "
-                f"{readable.plural(differing, 'entry', 'entries')} of {name}."
-            )
+    if only := len(alone) - differing:
+        notes.append(f"Only in {name}: {readable.plural(only, 'entry', 'entries')}.")
+    if differing:
+        entries = readable.plural(differing, "entry", "entries")
+        notes.append(f"Not compared, as data or configuration differ: {entries} of {name}.")
     return notes
 
 
@@ -276,23 +245,15 @@ def change_table(found: StudyChange, everything: bool = False) -> Table:
         key=lambda c: (order[c.verdict], c.quantity, -abs(c.change)),
     )
     counts = Counter(change.verdict for change in found.changes)
+    before, after = ("; ".join(names) for names in found.machines)
+    machines = [] if before == after else [f"Machines: before {before}. After {after}."]
     return Table(
         "changes",
         f"From {found.before} to {found.after}: {counts['worse']} worse, "
         f"{counts['better']} better, {counts['same']} without a change beyond noise",
         ["Quantity", "Task", "Method", "Before", "After", "Change", "Verdict"],
         [_change_row(change) for change in shown],
-        [
-            *found.notes,
-            *(
-                [
-                    f"Machines: before {'; '.join(found.machines[0])}. "
-                    f"After {'; '.join(found.machines[1])}."
-                ]
-                if found.machines[0] != found.machines[1]
-                else []
-            ),
-        ],
+        found.notes + machines,
     )
 
 
