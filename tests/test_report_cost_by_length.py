@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lra_bench.report.cost_by_length import profiles, tipping_point
@@ -17,15 +18,15 @@ LENGTHS = (1024, 2048, 4096, 8192)
 
 def test_tipping_point_is_where_the_lines_cross() -> None:
     """1e-6 n² against 2e-3 n cross at n = 2000, on log–log lines exactly."""
-    quadratic = [(n, 1e-6 * n**2) for n in LENGTHS]
-    linear = [(n, 2e-3 * n) for n in LENGTHS]
+    quadratic = pd.Series({n: 1e-6 * n**2 for n in LENGTHS})
+    linear = pd.Series({n: 2e-3 * n for n in LENGTHS})
     found = tipping_point(linear, quadratic)
     assert found is not None
     assert found.length == pytest.approx(2000)
 
 
 def test_tipping_point_is_never_extrapolated() -> None:
-    cheap, dear = [(n, 1.0) for n in LENGTHS], [(n, 2.0) for n in LENGTHS]
+    cheap, dear = pd.Series(1.0, LENGTHS), pd.Series(2.0, LENGTHS)
     below, above = tipping_point(cheap, dear), tipping_point(dear, cheap)
     assert below is not None
     assert above is not None
@@ -35,8 +36,8 @@ def test_tipping_point_is_never_extrapolated() -> None:
 
 
 def test_tipping_point_is_the_last_crossing() -> None:
-    reference = [(n, 1.0) for n in LENGTHS]
-    wavering = list(zip(LENGTHS, (0.5, 1.5, 1.5, 0.5), strict=True))
+    reference = pd.Series(1.0, LENGTHS)
+    wavering = pd.Series((0.5, 1.5, 1.5, 0.5), LENGTHS)
     found = tipping_point(wavering, reference)
     assert found is not None
     assert found.length is not None

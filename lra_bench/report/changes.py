@@ -131,12 +131,12 @@ def _entries(study: Study) -> dict[_Key, _Measured]:
     """Of each entry with a run; the key begins with protocol, task and method."""
     found: dict[_Key, _Measured] = {}
     for setting in study.settings:
-        for (column, attention, encoding), entry in setting.entries.items():
+        for (column, mixer, encoding), entry in setting.entries.items():
             data = (column.synthetic, column.dataset, column.fingerprint, column.config)
             if entry.runs:
                 measured = _Measured(column.title, entry.name, entry.sample, [], [], set())
                 measured.add(entry.speeds, entry.memories)
-                found[setting.protocol, column.task, attention, encoding, *data] = measured
+                found[setting.protocol, column.task, mixer, encoding, *data] = measured
     return found
 
 

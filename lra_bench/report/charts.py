@@ -159,7 +159,8 @@ def lines_chart(plot: Plot, slug: str, height: int, mixer: str = "") -> Chart:
         band = alt.Chart().mark_area(fillOpacity=0.14, aria=False)
         fill = alt.Fill("colour:N", scale=None)
         layers.insert(0, band.encode(x("x"), y("y_low"), y2="y_high", detail=method, fill=fill))
-    spec = _compiled(layers, plot, plot.points, height, {}, mixer)
+    points = plot.points.drop(columns="label").astype({"marked": int})
+    spec = _compiled(layers, plot, points, height, {}, mixer)
     signals = [
         {**signal, "value": True} if signal["name"] == "still" else signal
         for signal in spec["signals"]

@@ -1,12 +1,13 @@
-"""Cost against length, from profile records: tables, exponents and tipping points."""
+"""Cost against length, from profile records: curves, exponents and tipping points."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from lra_bench.report.grouping import machine_of
 from lra_bench.report.readable import slug
@@ -15,64 +16,50 @@ from lra_bench.results.record import Record
 
 REFERENCE = "softmax"
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What one example costs at one length: medians, and the widest spread of training blocks.
-
-    `memory` is the peak of a whole training step, in bytes.
-    """
-
-    length: int
-    seconds: float
-    inference_seconds: float
-    memory: float | None
-    spread: float
+_CONDITIONS = ["machine", "protocol", "task", "batch", "precision", "tokens"]
+_QUANTITIES = ["seconds", "inference_seconds", "memory"]
 
 
 @dataclass(frozen=True)
 class CostCurve:
-    """One method's cost over lengths, shortest first; `holes`: why a length has none."""
+    """What an example costs one method at each length.
+
+    Attributes:
+        costs: a row for each length, the shortest first. `seconds` of training, `inference_seconds`
+            and `memory`, the peak of a whole training step in bytes, are medians, `spread` is the
+            widest of training blocks; where there is none, `hole` says why.
+    """
 
     mixer: str
     encoding: str
-    costs: list[Cost]
-    holes: dict[int, str] = field(default_factory=dict)
+    costs: pd.DataFrame
 
     @property
     def name(self) -> str:
         """Both names, as plots label it."""
         return f"{self.encoding} · {self.mixer}"
 
-    def at(self, length: int) -> Cost | None:
-        """The cost at a measured length."""
-        return next((cost for cost in self.costs if cost.length == length), None)
-
-    def series(self, quantity: str) -> list[tuple[int, float]]:
-        """(length, cost) where it was measured; quantity: a field of `Cost`."""
-        return [
-            (cost.length, value)
-            for cost in self.costs
-            if (value := getattr(cost, quantity)) is not None
-        ]
+    def series(self, quantity: str) -> pd.Series:
+        """A quantity by length, where it was measured."""
+        return self.costs[quantity].dropna()
 
     def exponent(self, quantity: str) -> PowerLaw | None:
         """Fitted exponent of a quantity in the length."""
-        points = self.series(quantity)
-        return fit_power_law([n for n, _ in points], [cost for _, cost in points])
+        measured = self.series(quantity)
+        return fit_power_law(measured.index.to_list(), measured.to_list())
 
 
 @dataclass(frozen=True)
 class Profile:
     """Cost curves that may be compared: all that is named here is the same for them."""
 
+    curves: list[CostCurve]
     machine: str
     protocol: str
     task: str
-    batch: int
+    batch: str
     precision: str
     tokens: str
-    curves: list[CostCurve]
 
     @property
     def slug(self) -> str:
@@ -88,20 +75,7 @@ class Profile:
     @property
     def lengths(self) -> list[int]:
         """All lengths that were measured or tried."""
-        return sorted(
-            {cost.length for curve in self.curves for cost in curve.costs}
-            | {length for curve in self.curves for length in curve.holes}
-        )
-
-    @property
-    def mixers(self) -> list[str]:
-        """Mixers in the order of the curves."""
-        return list(dict.fromkeys(curve.mixer for curve in self.curves))
-
-    @property
-    def encodings(self) -> list[str]:
-        """Encodings in the order of the curves."""
-        return list(dict.fromkeys(curve.encoding for curve in self.curves))
+        return sorted({length for curve in self.curves for length in curve.costs.index})
 
     def reference(self, curve: CostCurve) -> CostCurve | None:
         """Softmax attention with the same encoding, else without one, else any."""
@@ -116,67 +90,51 @@ def profiles(records: Sequence[Record]) -> list[Profile]:
 
     A group without a single finished measurement is left out.
     """
-    groups: dict[tuple[str, str, str, int, str, str], list[Record]] = defaultdict(list)
-    for record in records:
-        if record.kind == "profile":
-            groups[_conditions(record)].append(record)
+    rows = pd.DataFrame([_row(record) for record in records if record.kind == "profile"])
+    if rows.empty:
+        return []
     return [
-        Profile(*key, curves=_curves(members))
-        for key, members in sorted(groups.items())
-        if any(_is_done(record) for record in members)
+        Profile(_curves(members), *map(str, conditions))
+        for conditions, members in rows.groupby(_CONDITIONS)
+        if members["seconds"].notna().any()
     ]
 
 
-def _conditions(record: Record) -> tuple[str, str, str, int, str, str]:
-    who, config = record.identity, record.identity.config
-    batch = record.throughput.batch if record.throughput else config.get("batch", 0)
-    tokens = f"{config['tokens']} tokens" if "tokens" in config else ""
-    where = record.environment
-    precision = "" if where is None else where.precision
-    return machine_of(record) or "", who.protocol, who.task, batch, precision, tokens
+def _row(record: Record) -> dict[str, Any]:
+    who, config, where = record.identity, record.identity.config, record.environment
+    speed = record.throughput
+    row = {
+        "machine": machine_of(record) or "",
+        "protocol": who.protocol,
+        "task": who.task,
+        "batch": config.get("batch", 0) if speed is None else speed.batch,
+        "precision": "" if where is None else where.precision,
+        "tokens": f"{config['tokens']} tokens" if "tokens" in config else "",
+        "mixer": who.mixer,
+        "encoding": who.encoding,
+        "length": int(config.get("length", 0)) if speed is None else speed.length,
+        "status": record.status.replace("_", " "),
+        **dict.fromkeys([*_QUANTITIES, "spread"], math.nan),
+    }
+    if record.status == "done" and speed is not None:
+        row["seconds"] = 1 / speed.train_examples_per_second
+        row["inference_seconds"] = 1 / speed.inference_examples_per_second
+        row["spread"] = speed.spread
+        if record.memory is not None:
+            row["memory"] = record.memory.peak_bytes
+    return row
 
 
-def _is_done(record: Record) -> bool:
-    return record.status == "done" and record.throughput is not None
-
-
-def _length(record: Record) -> int:
-    if record.throughput is not None:
-        return record.throughput.length
-    return int(record.identity.config.get("length", 0))
-
-
-def _curves(records: Sequence[Record]) -> list[CostCurve]:
-    methods: dict[tuple[str, str], dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
-        method = (record.identity.mixer, record.identity.encoding)
-        methods[method][_length(record)].append(record)
-    return [
-        _curve(*method, by_length)
-        for method, by_length in sorted(methods.items(), key=lambda m: (m[0][0] != REFERENCE, m[0]))
-    ]
-
-
-def _curve(mixer: str, encoding: str, by_length: dict[int, list[Record]]) -> CostCurve:
-    curve = CostCurve(mixer, encoding, [])
-    for length, found in sorted(by_length.items()):
-        if done := [record for record in found if _is_done(record)]:
-            curve.costs.append(_cost(length, done))
-        else:
-            curve.holes[length] = found[-1].status.replace("_", " ")
-    return curve
-
-
-def _cost(length: int, records: Sequence[Record]) -> Cost:
-    speeds = [r.throughput for r in records if r.throughput is not None]
-    peaks = [r.memory.peak_bytes for r in records if r.memory is not None]
-    return Cost(
-        length,
-        median(1 / s.train_examples_per_second for s in speeds),
-        median(1 / s.inference_examples_per_second for s in speeds),
-        median(peaks) if peaks else None,
-        max(s.spread for s in speeds),
-    )
+def _curves(rows: pd.DataFrame) -> list[CostCurve]:
+    """One for each method, those of the reference first."""
+    curves = []
+    for (mixer, encoding), members in rows.groupby(["mixer", "encoding"]):
+        by_length = members.groupby("length")
+        costs = by_length[_QUANTITIES].median()
+        costs["spread"] = by_length["spread"].max()
+        costs["hole"] = by_length["status"].last().where(costs["seconds"].isna(), "")
+        curves.append(CostCurve(str(mixer), str(encoding), costs))
+    return sorted(curves, key=lambda curve: curve.mixer != REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -196,25 +154,22 @@ class TippingPoint:
     outside: str = ""
 
 
-def tipping_point(
-    curve: Sequence[tuple[int, float]], reference: Sequence[tuple[int, float]]
-) -> TippingPoint | None:
+def tipping_point(curve: pd.Series, reference: pd.Series) -> TippingPoint | None:
     """The length from which the curve stays below the reference, on log–log lines between points.
 
     None where the two share fewer than two lengths. Nothing is extrapolated.
     """
-    own, other = dict(curve), dict(reference)
-    lengths = sorted(set(own) & set(other))
-    if len(lengths) < 2:
+    gaps = (curve / reference).dropna().map(math.log)
+    if len(gaps) < 2:
         return None
+    lengths, gap = gaps.index.to_list(), gaps.to_list()
     ends = lengths[0], lengths[-1]
-    gaps = [math.log(own[n] / other[n]) for n in lengths]
-    if gaps[-1] >= 0:
-        return TippingPoint(None, *ends, "above")
-    worse = [at for at, gap in enumerate(gaps) if gap >= 0]
+    worse = [at for at, value in enumerate(gap) if value >= 0]
     if not worse:
         return TippingPoint(None, *ends, "below")
     at = worse[-1]
-    share = gaps[at] / (gaps[at] - gaps[at + 1])
+    if at == len(gap) - 1:
+        return TippingPoint(None, *ends, "above")
+    share = gap[at] / (gap[at] - gap[at + 1])
     low, high = math.log(lengths[at]), math.log(lengths[at + 1])
     return TippingPoint(math.exp(low + share * (high - low)), *ends)

@@ -119,16 +119,6 @@ class Entry:
         return median(rate for rate, _ in self.speeds) if self.speeds else None
 
     @cached_property
-    def inference_speed(self) -> float | None:
-        """Median inference examples/s at fixed length."""
-        rates = [
-            run.throughput.inference_examples_per_second
-            for run in self.runs
-            if run.throughput is not None and machine_of(run) == self.machine
-        ]
-        return median(rates) if rates else None
-
-    @cached_property
     def memories(self) -> list[Memory]:
         """Memory of training of the runs on its machine."""
         return [

@@ -165,8 +165,8 @@ def _cost_sections(analysis: Analysis) -> list[CostSection]:
                 for quantity, plot in cost_plots(profile, analysis.study.names).items()
             ],
             analysis.cost_tables[at],
-            _encoding_legend(analysis.study.names, set(profile.encodings)),
-            _mixer_legend(analysis.study.names, set(profile.mixers)),
+            _encoding_legend(analysis.study.names, {curve.encoding for curve in profile.curves}),
+            _mixer_legend(analysis.study.names, {curve.mixer for curve in profile.curves}),
         )
         for at, profile in enumerate(analysis.profiles)
     ]

@@ -178,7 +178,7 @@ def _steps(curve: Curve) -> list[dict[str, Any]]:
 def cost_plots(profile: Profile, names: Names) -> dict[str, Plot]:
     """`seconds` and `memory` of a training example against length, where they were measured."""
     quantities = ("seconds", "memory")
-    measured = [q for q in quantities if any(curve.series(q) for curve in profile.curves)]
+    measured = [q for q in quantities if any(curve.series(q).size for curve in profile.curves)]
     return {quantity: _cost_plot(profile, names, quantity, measured) for quantity in measured}
 
 
@@ -210,7 +210,7 @@ def _costs(curve: CostCurve, quantity: str, measured: Sequence[str]) -> list[dic
     name = readable.shorten(readable.one_line(curve.name), 26)
     own = laws[list(measured).index(quantity)]
     rows = []
-    for length, value in curve.series(quantity):
+    for length, value in curve.series(quantity).items():
         shown = f"{1000 * value:.3g} ms" if quantity == "seconds" else readable.memory(value)
         tip = [["", readable.one_line(curve.name)], ["length", f"{length:,}"], ["cost", shown]]
         if own is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lra_bench.registry import name_of
 from lra_bench.report.grouping import Entry, Setting
+from lra_bench.report.readable import listed
 from lra_bench.report.statistics import (
     Interval,
     average_ranks,
@@ -35,7 +36,6 @@ class RankedMethod:
         rank: mean over tasks of its rank among the methods that have them all.
         speed: geometric mean over tasks of training examples/s.
         memory: the largest of its peaks, in bytes.
-        runs: fewest runs of any task.
     """
 
     mixer: str
@@ -48,7 +48,6 @@ class RankedMethod:
     rank_interval: Interval | None
     speed: float | None
     memory: float | None
-    runs: int
 
 
 def overall_title(setting: Setting) -> str:
@@ -72,7 +71,7 @@ def not_lra_average(setting: Setting) -> list[str]:
     present = {name_of(column.task) for column in setting.columns}
     absent = [tasks.get(name).title for name in LRA_TASKS if name not in present]
     if absent:
-        reasons.append(f"{_listed(absent)} not run")
+        reasons.append(f"{listed(absent)} not run")
     reasons += [
         f"{column.title} is {column.data_name}, not the benchmark's data"
         for column in setting.columns
@@ -80,7 +79,7 @@ def not_lra_average(setting: Setting) -> list[str]:
     ]
     extra = [column.title for column in setting.columns if name_of(column.task) not in LRA_TASKS]
     if extra:
-        reasons.append(f"{_listed(extra)} not among the benchmark's tasks")
+        reasons.append(f"{listed(extra)} not among the benchmark's tasks")
     return reasons
 
 
@@ -89,7 +88,7 @@ def no_rank(setting: Setting) -> str:
     if len(setting.columns) < 2:
         return "one task only"
     if setting.ambiguous_tasks:
-        tasks = _listed(setting.ambiguous_tasks)
+        tasks = listed(setting.ambiguous_tasks)
         return f"{tasks}: several data sets or configurations under one protocol"
     return ""
 
@@ -97,10 +96,6 @@ def no_rank(setting: Setting) -> str:
 def no_average(setting: Setting) -> str:
     """Why no mean accuracy over the columns is defined; empty where one is."""
     return no_rank(setting) or ("real and SYNTHETIC data have none" if setting.mixed else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def rank_methods(setting: Setting) -> list[RankedMethod]:
@@ -129,7 +124,6 @@ def rank_methods(setting: Setting) -> list[RankedMethod]:
                 rank_interval=None if at is None else rank_bounds[at],
                 speed=geometric_mean([entry.speed for entry in row]),
                 memory=largest([entry.memory for entry in row]),
-                runs=min(len(entry.runs) for entry in row),
             )
         )
     return sorted(

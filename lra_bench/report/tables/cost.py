@@ -46,20 +46,19 @@ def cost_table(profile: Profile, quantity: str) -> Table:
 
 
 def _cost_cell(curve: CostCurve, reference: CostCurve | None, length: int, quantity: str) -> Cell:
-    cost = curve.at(length)
-    value = getattr(cost, quantity) if cost is not None else None
-    if cost is None or value is None:
-        hole = curve.holes.get(length, "")
+    value = curve.series(quantity).get(length)
+    if value is None:
+        hole = curve.costs["hole"].get(length, "")
         return Cell(hole or "—", detail=hole or "not measured", hole=hole or "missing")
-    beside = reference.at(length) if reference is not None else None
-    other = getattr(beside, quantity) if beside is not None else None
+    other = None if reference is None else reference.series(quantity).get(length)
     is_time = quantity != "memory"
     relative = None if other is None else other / value if is_time else value / other
+    spread = curve.costs["spread"][length]
     return Cell(
         readable.rate(1 / value) if is_time else readable.memory(value),
         value=1 / value if is_time else value,
         interval="" if relative is None else readable.ratio(relative),
-        detail=f"blocks within {cost.spread:.0%} of one another" if quantity == "seconds" else "",
+        detail=f"blocks within {spread:.0%} of one another" if quantity == "seconds" else "",
     )
 
 
