@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from lra_bench.report.canvas import default_looks
+from lra_bench.drawing.canvas import default_looks
 from tests.program import ROOT, finish
 
 PROGRAM = [sys.executable, str(ROOT / "run_bench.py")]
@@ -27,7 +27,7 @@ def run(*arguments: object, environment: dict[str, str]) -> subprocess.Completed
 
 def test_a_figure_is_drawn_in_a_notebooks_environment(tmp_path: Path) -> None:
     code = (
-        "import sys; from lra_bench.report.canvas import default_looks, new_figure\n"
+        "import sys; from lra_bench.drawing.canvas import default_looks, new_figure\n"
         "with default_looks(): new_figure().savefig(sys.argv[1])"
     )
     file = tmp_path / "figure.png"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lra_bench.drawing.palette import COLOURS, SHAPES, encoding_styles
 from lra_bench.report.analysis import Analysis
 from lra_bench.report.figures import draw_plots
 from lra_bench.report.grouping import build_study
-from lra_bench.report.palette import COLOURS, SHAPES, encoding_styles
 from lra_bench.report.plots import cost_plots
 from tests.records import make_profile
 

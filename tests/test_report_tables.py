@@ -9,11 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lra_bench.report import latex, markdown, published, readable
+from lra_bench import readable
+from lra_bench.drawing.palette import encoding_styles
+from lra_bench.report import latex, markdown, published
 from lra_bench.report.analysis import Analysis, Part
 from lra_bench.report.grouping import build_study, read_study
 from lra_bench.report.label_placement import Box, place_labels
-from lra_bench.report.palette import encoding_styles
 from lra_bench.report.plots import log_ticks
 from lra_bench.report.published import published_averages, published_results, side_by_side
 from lra_bench.report.summary import summarise

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lra_bench.report.canvas import default_looks, new_figure
-from lra_bench.report.palette import COLOURS
+from lra_bench.drawing.canvas import default_looks, new_figure
+from lra_bench.drawing.palette import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

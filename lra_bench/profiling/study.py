@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
+from lra_bench import readable
 from lra_bench.config import Cell
 from lra_bench.profiling.plan import Measurement, ProfileStudy
 from lra_bench.profiling.process import Request, record_of
 from lra_bench.profiling.trace import trace_directory
-from lra_bench.report import readable
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.preparation import prepare_set

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.report.encoding_pairs import ALPHA
 from lra_bench.report.grouping import Study, machine_of
 from lra_bench.report.statistics import Sample, difference, holm, welch

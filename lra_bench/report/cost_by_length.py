@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from lra_bench.readable import slug
 from lra_bench.report.grouping import machine_of
-from lra_bench.report.readable import slug
 from lra_bench.report.statistics import PowerLaw, fit_power_law
 from lra_bench.results.record import Record
 

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lra_bench.report import readable
-from lra_bench.report.canvas import default_looks, new_figure
+from lra_bench import readable
+from lra_bench.drawing.canvas import default_looks, new_figure
+from lra_bench.drawing.palette import SHAPES
 from lra_bench.report.label_placement import Box, place_point_labels
-from lra_bench.report.palette import SHAPES
 from lra_bench.report.plots import Plot
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Any
 
 from lra_bench.config import defaults
 from lra_bench.errors import InputError
+from lra_bench.readable import plural, slug
 from lra_bench.registry import name_of
-from lra_bench.report.readable import plural, slug
 from lra_bench.report.statistics import Sample
 from lra_bench.results import plan_file
 from lra_bench.results.record import Data, Memory, Record

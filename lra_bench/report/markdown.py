@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lra_bench.readable import one_line
 from lra_bench.report.analysis import Analysis
-from lra_bench.report.readable import one_line
 from lra_bench.report.summary import summarise
 from lra_bench.report.tables.table import Cell, Table
 

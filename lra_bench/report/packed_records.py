@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.results.record import Record
 
 # Characters of a log and points of a curve to keep: the first that fits is taken.

@@ -8,13 +8,12 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from lra_bench import __version__
-from lra_bench.report import readable
+from lra_bench import __version__, readable
+from lra_bench.drawing.palette import encoding_styles, filled
 from lra_bench.report.analysis import Analysis, Part
 from lra_bench.report.charts import Chart, lines_chart, points_chart, still_svg, vega_script
 from lra_bench.report.grouping import Names
 from lra_bench.report.packed_records import pack_records, packed
-from lra_bench.report.palette import encoding_styles, filled
 from lra_bench.report.plots import cost_plots
 from lra_bench.report.summary import Finding, summarise
 from lra_bench.report.tables.table import Table

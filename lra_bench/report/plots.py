@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from lra_bench.report import readable
+from lra_bench import readable
+from lra_bench.drawing.palette import dash, encoding_styles, filled
 from lra_bench.report.cost_by_length import CostCurve, Profile
 from lra_bench.report.grouping import Column, Names, Setting
 from lra_bench.report.learning_curves import Curve
-from lra_bench.report.palette import dash, encoding_styles, filled
 from lra_bench.report.quality_speed import Plane, Point
 
 _LABEL_LENGTH = 34

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lra_bench.readable import one_line, percent, shorten
 from lra_bench.report.grouping import Column, Entry, Setting
 from lra_bench.report.ranking import (
     DRAWS,
@@ -19,7 +20,6 @@ from lra_bench.report.ranking import (
     no_rank,
     overall_title,
 )
-from lra_bench.report.readable import one_line, percent, shorten
 from lra_bench.report.statistics import Interval, average_ranks, pareto_front, quantile_interval
 
 if TYPE_CHECKING:

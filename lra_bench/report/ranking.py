@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lra_bench.readable import listed
 from lra_bench.registry import name_of
 from lra_bench.report.grouping import Entry, Setting
-from lra_bench.report.readable import listed
 from lra_bench.report.statistics import (
     Interval,
     average_ranks,

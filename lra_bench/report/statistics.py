@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from lra_bench.readable import percent
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
@@ -35,6 +37,11 @@ class Interval:
     low: float
     high: float
     method: str
+
+    @property
+    def percent(self) -> str:
+        """`[61.2, 65.0]`."""
+        return f"[{percent(self.low)}, {percent(self.high)}]"
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,22 @@ class Sample:
         if len(self.values) > 1:
             return mean_interval(self.values)
         return proportion_interval(self.mean, self.total)
+
+    @property
+    def percent(self) -> str:
+        """`63.4 ± 0.5` over seeds, `63.4` for a single run."""
+        spread = "" if self.deviation is None else f" ± {percent(self.deviation)}"
+        return percent(self.mean) + spread
+
+    @property
+    def in_full(self) -> str:
+        """The accuracy with its interval, where that comes from, and what it does not cover."""
+        runs = len(self.values)
+        count = f"mean of {runs} seeds" if runs > 1 else "single run"
+        return (
+            f"{self.percent} %, {count}; 95 % interval {self.interval.percent} "
+            f"({self.interval.method}); test set of {self.total:,}"
+        )
 
     @property
     def test_interval(self) -> Interval:

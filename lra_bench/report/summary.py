@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.report.analysis import Part
 from lra_bench.report.encoding_pairs import Pair, level_with_best
 from lra_bench.report.grouping import Entry, Setting

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from string import ascii_letters
 from typing import TYPE_CHECKING
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.report.analysis import Analysis
 from lra_bench.report.quality_speed import Plane
 from lra_bench.report.summary import summarise

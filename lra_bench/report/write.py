@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lra_bench import readable
 from lra_bench.errors import InputError
-from lra_bench.report import readable
 from lra_bench.report.analysis import Analysis, Part
 from lra_bench.report.cost_by_length import Profile
 from lra_bench.report.figures import draw_plots

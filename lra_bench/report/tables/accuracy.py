@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.report.encoding_pairs import level_with_best
 from lra_bench.report.grouping import Entry, Setting
 from lra_bench.report.quality_speed import Point
@@ -66,10 +66,10 @@ def _accuracy_cell(entry: Entry, setting: Setting, level: set[str]) -> Cell:
         reverse=True,
     )
     return Cell(
-        readable.accuracy(sample),
+        sample.percent,
         value=sample.mean,
-        interval=readable.percent_interval(sample.interval),
-        detail=readable.accuracy_in_full(sample)
+        interval=sample.interval.percent,
+        detail=sample.in_full
         + (f"; {readable.plural(len(entry.failures), 'failed run')}" if entry.failures else ""),
         mark=_mark(sample.mean, means),
         level=entry.encoding in level and len(level) > 1,
@@ -215,7 +215,7 @@ def _average_cell(method: RankedMethod | None, others: Sequence[RankedMethod]) -
     if method is None or method.average is None or method.average_interval is None:
         done = "none" if method is None else f"{method.done} of {method.columns}"
         return Cell("—", detail=f"no average: {done} of the tasks done", hole="missing")
-    interval = readable.percent_interval(method.average_interval)
+    interval = method.average_interval.percent
     means = sorted((o.average for o in others if o.average is not None), reverse=True)
     return Cell(
         readable.percent(method.average),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.report.cost_by_length import CostCurve, Profile, tipping_point
 from lra_bench.report.statistics import PowerLaw
 from lra_bench.report.tables.table import Cell, Table, label

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.report.encoding_pairs import Pair
 from lra_bench.report.grouping import Setting
 from lra_bench.report.tables.table import Cell, Table, label

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.report.grouping import Entry, Setting
 from lra_bench.report.tables.table import Cell, Table, label
 from lra_bench.results.record import Record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lra_bench.report import readable
+from lra_bench import readable
 from lra_bench.report.grouping import Setting
 from lra_bench.report.published import (
     Published,
@@ -31,9 +31,9 @@ def side_by_side_table(setting: Setting, found: Sequence[SideBySide]) -> Table:
                 label(pair.entry.column.title),
                 label(pair.entry.name),
                 Cell(
-                    readable.accuracy(sample),
+                    sample.percent,
                     value=sample.mean,
-                    interval=readable.percent_interval(sample.interval),
+                    interval=sample.interval.percent,
                 ),
                 label(pair.published.name),
                 Cell(_published(pair.published), value=pair.published.accuracy),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lra_bench.report import readable
+from lra_bench import readable
 
 
 @dataclass(frozen=True)

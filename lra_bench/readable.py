@@ -7,37 +7,12 @@ import math
 import re
 from collections.abc import Sequence
 
-from lra_bench.report.statistics import Interval, Sample
-
 _UNCOMMON = re.compile(r"[^ -~]")
 
 
 def percent(share: float, digits: int = 1) -> str:
     """A fraction as a percentage without its sign: 0.634 → `63.4`."""
     return f"{100 * share:.{digits}f}"
-
-
-def percent_interval(interval: Interval) -> str:
-    """`[61.2, 65.0]`."""
-    return f"[{percent(interval.low)}, {percent(interval.high)}]"
-
-
-def accuracy(sample: Sample) -> str:
-    """`63.4 ± 0.5` over seeds, `63.4` for a single run."""
-    if sample.deviation is None:
-        return percent(sample.mean)
-    return f"{percent(sample.mean)} ± {percent(sample.deviation)}"
-
-
-def accuracy_in_full(sample: Sample) -> str:
-    """The accuracy with its interval, where that comes from, and what it does not cover."""
-    runs = len(sample.values)
-    count = f"mean of {runs} seeds" if runs > 1 else "single run"
-    interval = sample.interval
-    return (
-        f"{accuracy(sample)} %, {count}; 95 % interval {percent_interval(interval)} "
-        f"({interval.method}); test set of {sample.total:,}"
-    )
 
 
 def rate(examples_per_second: float) -> str:

@@ -1,0 +1,1 @@
+"""What all figures share: a canvas of their own, colours and markers."""
