@@ -380,6 +380,7 @@ def shown(law: Any) -> str:
 def linear_encodings() -> list[tuple[str, bool]]:
     """Every encoding that linear attention can carry, and whether it needs a Fourier transform."""
     from lra_bench.check.compatibility import why_not
+    from lra_bench.check.pair import SMALL
     from lra_bench.encodings import encodings
     from lra_bench.registry import Spec
 
@@ -387,7 +388,7 @@ def linear_encodings() -> list[tuple[str, bool]]:
     for name in (*encodings.names(), *VARIANTS):
         spec = encodings.parse(name)
         if why_not(spec, Spec("linear")) is None:
-            hooks = encodings.get(spec.name).hooks()
+            hooks = encodings.create(spec, SMALL).hooks()
             found.append((name, bool(hooks & {"bias", "mix"})))
     return found
 

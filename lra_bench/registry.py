@@ -10,10 +10,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -24,9 +25,13 @@ from lra_bench.parameters import Parameter, as_text, described, parameters_of, s
 Part = TypeVar("Part")
 
 
+# Between the parts of a sum; that of a number such as 1e+20 is none.
+_PLUS = re.compile(r"(?<!\de)\+|\+(?!\d)")
+
+
 def name_of(text: str) -> str:
-    """The name in `name:key=value,…`."""
-    return text.partition(":")[0]
+    """The name in `name:key=value,…`; of a sum, those of its parts."""
+    return "+".join(part.partition(":")[0].strip() for part in _PLUS.split(text))
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,23 @@ class Description:
 
 @dataclass(frozen=True)
 class Spec:
-    """A part by name with its non-default parameters: `lrpe:core=permutation`."""
+    """A part by name with its non-default parameters: `lrpe:core=permutation`.
+
+    `more` are those combined with it, in the order written: `sinusoidal+lrpe`.
+    """
 
     name: str
     parameters: tuple[tuple[str, Any], ...] = ()
+    more: tuple[Spec, ...] = ()
 
     def __str__(self) -> str:
-        if not self.parameters:
-            return self.name
         settings = ",".join(f"{key}={as_text(value)}" for key, value in self.parameters)
-        return f"{self.name}:{settings}"
+        own = f"{self.name}:{settings}" if settings else self.name
+        return "+".join([own, *map(str, self.more)])
+
+    def each(self) -> list[Spec]:
+        """The parts of the combination, of which one alone has itself."""
+        return [replace(self, more=()), *self.more]
 
 
 class Registry(Generic[Part]):
@@ -62,13 +74,21 @@ class Registry(Generic[Part]):
         base: `module:Class` that every part derives from.
         takes: names of the arguments that every part is built with.
         builtins: name → `module:Class` of the parts that come with the suite.
+        combined: `module:Class` built of several parts, each with its name, or None where parts
+            can't be combined.
     """
 
     def __init__(
-        self, kind: str, group: str, base: str, takes: tuple[str, ...], builtins: dict[str, str]
+        self,
+        kind: str,
+        group: str,
+        base: str,
+        takes: tuple[str, ...],
+        builtins: dict[str, str],
+        combined: str | None = None,
     ) -> None:
         self.kind, self.group = kind, group
-        self._base, self._takes = base, takes
+        self._base, self._takes, self._combined = base, takes, combined
         self._targets = dict(builtins)
         self._classes: dict[str, type[Part]] = {}
         self._installed: dict[str, str] | None = None
@@ -79,9 +99,9 @@ class Registry(Generic[Part]):
         def add(part: type[Part]) -> type[Part]:
             if name in self.names():
                 raise InputError(f"{self.kind} '{name}' is registered already; choose another name")
-            if not name or any(mark in name for mark in ":,= /\\"):
+            if not name or any(mark in name for mark in ":,=+ /\\"):
                 raise InputError(
-                    f"{self.kind} name '{name}' may not hold any of ':,= /\\' or be empty"
+                    f"{self.kind} name '{name}' may not hold any of ':,=+ /\\' or be empty"
                 )
             self._classes[name] = self._fit(name, part)
             return part
@@ -112,8 +132,15 @@ class Registry(Generic[Part]):
     def parse(self, text: str) -> Spec:
         """Read `name` or `name:key=value,…`, check names and types, drop values equal to defaults.
 
-        Raises InputError naming the nearest part or parameter, or the type that was expected.
+        Several joined by `+` are a combination. Raises InputError naming the nearest part or
+        parameter, or the type that was expected.
         """
+        first, *more = (self._parse_one(part) for part in _PLUS.split(text))
+        if more and self._combined is None:
+            raise InputError(f"{self.kind} '{text}': only encodings can be combined")
+        return replace(first, more=tuple(more))
+
+    def _parse_one(self, text: str) -> Spec:
         name, _, settings = text.strip().partition(":")
         part = self.get(name)
         given: dict[str, str] = {}
@@ -128,8 +155,21 @@ class Registry(Generic[Part]):
             raise InputError(f"{self.kind} '{name}': {error}") from None
 
     def create(self, spec: Spec, *args: Any) -> Part:
-        """Build the part with positional `args` and the spec's parameters."""
-        return self.get(spec.name)(*args, **dict(spec.parameters))
+        """Build the part, or the combination, with positional `args` and the spec's parameters.
+
+        Raises InputError where its parameters or its parts do not fit together.
+        """
+        built = [self.get(one.name)(*args, **dict(one.parameters)) for one in spec.each()]
+        return self.combine(spec, built)
+
+    def combine(self, spec: Spec, parts: Sequence[Part]) -> Part:
+        """What `create` makes of the parts of `spec` once they are built."""
+        if len(parts) == 1:
+            return parts[0]
+        assert self._combined is not None
+        names = [str(one) for one in spec.each()]
+        whole: Part = _import_target(self._combined)(list(zip(names, parts, strict=True)))
+        return whole
 
     def _installed_targets(self) -> dict[str, str]:
         """Entry points whose class is not imported yet; taken names are left out."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lra_bench.encodings._combined import Combined
 from lra_bench.encodings.alibi import Alibi
 from lra_bench.encodings.base import Encoding, Geometry
 from lra_bench.encodings.cosformer import Cosformer
@@ -477,12 +478,69 @@ class FireOracle(PairOracle):
         return float(_linear(encoding.outer, hidden)[head])
 
 
+class CombinedOracle(Oracle):
+    """The definitions of all parts; weights are those of the one part that transforms."""
+
+    def __init__(self, oracles: Sequence[Oracle]) -> None:
+        self.oracles = oracles
+
+    def pairwise(
+        self,
+        encoding: Encoding,
+        feature_map: FeatureMap | None,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+        lengths: Int[Tensor, " batch"] | None,
+        codes: Any,
+    ) -> tuple[Pairs, Pairs]:
+        """Those of the part that transforms, or the plain ones."""
+        for oracle, part, own in zip(self.oracles, _parts(encoding), codes, strict=True):
+            if "transform" in part.hooks():
+                return oracle.pairwise(part, feature_map, q, k, lengths, own)
+        return super().pairwise(encoding, feature_map, q, k, lengths, codes)
+
+    def embed(self, encoding: Encoding, n: int) -> Float[Tensor, "n dim"] | None:
+        """The sum of the parts'."""
+        return self._sum(encoding, lambda oracle, part: oracle.embed(part, n))
+
+    def bias(self, encoding: Encoding, n: int) -> Float[Tensor, "heads n n"] | None:
+        """The sum of the parts'."""
+        return self._sum(encoding, lambda oracle, part: oracle.bias(part, n))
+
+    def mix(self, encoding: Encoding, n: int) -> Float[Tensor, "heads n n"] | None:
+        """The sum of the parts'."""
+        return self._sum(encoding, lambda oracle, part: oracle.mix(part, n))
+
+    def _sum(
+        self, encoding: Encoding, of: Callable[[Oracle, Encoding], Tensor | None]
+    ) -> Tensor | None:
+        pairs = zip(self.oracles, _parts(encoding), strict=True)
+        terms = [term for oracle, part in pairs if (term := of(oracle, part)) is not None]
+        return torch.stack(terms).sum(0) if terms else None
+
+
+def _parts(encoding: Encoding) -> list[Encoding]:
+    assert isinstance(encoding, Combined)
+    return encoding.each()
+
+
 def oracle_of(encoding: Encoding) -> Oracle | None:
     """The oracle of an encoding: its own class attribute `oracle`, a built-in one, or None."""
     own = getattr(encoding, "oracle", None)
     if own is not None:
         return own() if isinstance(own, type) else own
+    if isinstance(encoding, Combined):
+        return _combined_oracle(encoding)
     return _BUILT_IN.get(type(encoding))
+
+
+def _combined_oracle(encoding: Combined) -> Oracle | None:
+    """None where a part has none, or where it has several transforms."""
+    oracles = [oracle_of(part) for part in encoding.each()]
+    transforms = sum("transform" in part.hooks() for part in encoding.each())
+    if transforms > 1 or None in oracles:
+        return None
+    return CombinedOracle([one for one in oracles if one is not None])
 
 
 _BUILT_IN: dict[type[Encoding], Oracle] = {

@@ -14,7 +14,7 @@ from lra_bench.encodings import encodings
 from lra_bench.errors import InputError, nearest
 from lra_bench.mixers import mixers
 from lra_bench.parameters import as_text, choices_of, parameters_of, type_of
-from lra_bench.registry import Registry, Spec
+from lra_bench.registry import Registry, Spec, name_of
 
 Measure = Callable[[Pairing, Effort], Outcome]
 
@@ -70,7 +70,7 @@ class Row:
 
 def parse_part(text: str) -> list[Part]:
     """Parts of that name: an encoding, a mixer, or both. Raises InputError if neither."""
-    name = text.partition(":")[0]
+    name = name_of(text).partition("+")[0]
     parts = [
         Part(kind, registry.parse(text))
         for kind, registry in _registries().items()
@@ -92,7 +92,12 @@ def all_parts() -> list[Part]:
 
 
 def variants(part: Part) -> Iterator[Part]:
-    """The part with each parameter that has a list of choices set to each other choice."""
+    """The part with each parameter that has a list of choices set to each other choice.
+
+    A combination has none: its parts have theirs.
+    """
+    if part.spec.more:
+        return
     registry = _registries()[part.kind]
     made = registry.get(part.spec.name)
     for parameter in parameters_of(made):

@@ -32,4 +32,5 @@ encodings: Registry[Encoding] = Registry(
         "kerple": f"{_HERE}.kerple:Kerple",
         "fire": f"{_HERE}.fire:Fire",
     },
+    f"{_HERE}._combined:Combined",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -90,24 +90,24 @@ class Encoding(nn.Module):
     subclass of `lra_bench.check.oracles.Oracle`, for `check` to hold it against.
     """
 
-    relative: ClassVar[bool] = False
-    stochastic: ClassVar[bool] = False
+    relative: bool = False
+    stochastic: bool = False
     per_layer: bool = False
     stage: Literal["inputs", "features"] = "inputs"
     featurewise: bool = False
     denominator: Literal["transformed", "plain"] = "transformed"
-    bias_kind: ClassVar[Literal["toeplitz", "dense"] | None] = None
-    needs: ClassVar[frozenset[str]] = frozenset()
+    bias_kind: Literal["toeplitz", "dense"] | None = None
+    needs: frozenset[str] = frozenset()
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         self.geometry = geometry
 
-    @classmethod
-    def hooks(cls) -> frozenset[str]:
-        """Names of the hooks that this class overrides."""
+    def hooks(self) -> frozenset[str]:
+        """Names of the hooks that its class overrides."""
+        own = type(self)
         return frozenset(
-            name for name in HOOKS if getattr(cls, name) is not getattr(Encoding, name)
+            name for name in HOOKS if getattr(own, name) is not getattr(Encoding, name)
         )
 
     def prepare(self, layout: Layout) -> Any:

@@ -54,7 +54,16 @@ def geometry_of(task: Task, settings: Settings) -> Geometry:
 
 
 def build_encodings(spec: Spec, geometry: Geometry) -> list[Encoding]:
-    """One encoding a layer: the same instance for all unless it is `per_layer`."""
+    """One encoding a layer: the same instance for all unless it is `per_layer`.
+
+    Of a combination, so is each part.
+    """
+    by_part = [_one_a_layer(part, geometry) for part in spec.each()]
+    layers = [encodings.combine(spec, parts) for parts in zip(*by_part, strict=True)]
+    return layers if layers[0].per_layer else [layers[0]] * geometry.layers
+
+
+def _one_a_layer(spec: Spec, geometry: Geometry) -> list[Encoding]:
     first = encodings.create(spec, geometry)
     if not first.per_layer:
         return [first] * geometry.layers

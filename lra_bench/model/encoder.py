@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lra_bench.config import Settings
+from lra_bench.encodings._combined import Combined
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.fused.embedding import embed
 from lra_bench.fused.library import serves
@@ -123,8 +124,13 @@ class Encoder(nn.Module):
         codes: dict[int, Any] = {}
         for block in cast(list[Block], list(self.blocks)):
             block.mixer.prepare(layout)
-            if id(block.encoding) not in codes:
-                codes[id(block.encoding)] = block.encoding.prepare(layout)
+            encoding = block.encoding
+            parts = encoding.each() if isinstance(encoding, Combined) else [encoding]
+            for part in parts:
+                if id(part) not in codes:
+                    codes[id(part)] = part.prepare(layout)
+            if isinstance(encoding, Combined):
+                codes[id(encoding)] = tuple(codes[id(part)] for part in parts)
         return codes
 
     def _visible(self, tokens: Tensor, real: Tensor | None) -> Tensor:
