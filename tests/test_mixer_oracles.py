@@ -17,6 +17,7 @@ from lra_bench.mixers import mixers
 from lra_bench.registry import Registry, Spec
 
 QUICK = effort_of(quick=True)
+SMALL_REACH = ("local:window=1", "local:window=3", "local:window=11", "conv:width=3")
 
 
 def defaults(registry: Registry) -> list[Spec]:
@@ -25,6 +26,11 @@ def defaults(registry: Registry) -> list[Spec]:
 
 def varied(kind: str, registry: Registry) -> list[Spec]:
     return [v.spec for spec in defaults(registry) for v in variants(Part(kind, spec))]
+
+
+def small() -> list[Spec]:
+    """Mixers that do not reach over the few tokens that are compared."""
+    return [mixers.parse(text) for text in SMALL_REACH]
 
 
 def lrpe() -> list[Spec]:
@@ -44,6 +50,7 @@ def pairings() -> list[Pairing]:
         *itertools.product(defaults(encodings), defaults(mixers)),
         *itertools.product(varied("encoding", encodings), defaults(mixers)),
         *itertools.product(defaults(encodings), varied("mixer", mixers)),
+        *itertools.product(defaults(encodings), small()),
     ]
     found = []
     for encoding, mixer in dict.fromkeys(pairs):

@@ -60,6 +60,41 @@ def test_conv_refuses_a_width_without_a_middle(width: str) -> None:
         mixers.create(mixers.parse(f"conv:width={width}"), SMALL)
 
 
+@pytest.mark.parametrize("window", [1, 4, 9])
+def test_local_sees_its_window_and_no_further(window: int) -> None:
+    pair = Pairing(Spec("none"), mixers.parse(f"local:window={window}")).build()
+    x = pair.tokens(1, 20).requires_grad_()
+    (slope,) = torch.autograd.grad(pair(x)[0, 10].sum(), x)
+    seen = slope[0].abs().sum(-1).nonzero().flatten().tolist()
+    assert seen == list(range(10 - window, min(20, 11 + window)))
+
+
+def test_a_window_over_everything_is_softmax() -> None:
+    ours, softmax = (
+        Pairing(encodings.parse("alibi"), mixers.parse(text)).build()
+        for text in ("local:window=30", "softmax")
+    )
+    x, lengths = ours.tokens(3, 20), torch.tensor([20, 7, 1])
+    real = torch.arange(20) < lengths[:, None]
+    torch.testing.assert_close(ours(x, lengths)[real], softmax(x, lengths)[real])
+
+
+@pytest.mark.parametrize("spec", ["local:window=3", "conv"])
+def test_what_stands_at_padding_stays_finite(spec: str) -> None:
+    pair = Pairing(Spec("none"), mixers.parse(spec)).build()
+    x = pair.tokens(2, 20).requires_grad_()
+    out = pair(x, torch.tensor([20, 2]))
+    out.sum().backward()
+    assert out.isfinite().all()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+def test_local_refuses_no_window() -> None:
+    with pytest.raises(InputError, match="window=0; at least 1 is needed"):
+        mixers.create(mixers.parse("local:window=0"), SMALL)
+
+
 def test_a_layer_knows_its_place() -> None:
     from lra_bench.config import Settings
     from lra_bench.model.classifier import build

@@ -21,6 +21,7 @@ SHOWN = (
     "linear:features=sikf",
     "performer",
     "performer:features=relu",
+    "local",
     "conv",
 )
 

@@ -20,6 +20,7 @@ from lra_bench.mixers.attention import Attention
 from lra_bench.mixers.base import Mixer
 from lra_bench.mixers.conv import Conv
 from lra_bench.mixers.linear import Linear
+from lra_bench.mixers.local import Local
 from lra_bench.mixers.performer import Performer
 from lra_bench.mixers.softmax import Softmax
 
@@ -135,6 +136,18 @@ class SoftmaxOracle(AttentionOracle):
         return exponentials, exponentials
 
 
+class LocalOracle(SoftmaxOracle):
+    """exp(q·k / √d) of tokens that are near."""
+
+    def weights(self, attention: Attention, pairwise: Pairwise) -> tuple[Pairs, Pairs]:
+        """Zero beyond the window."""
+        assert isinstance(attention, Local)
+        exponentials, _ = super().weights(attention, pairwise)
+        n = exponentials.shape[-1]
+        near = torch.tensor([[abs(i - j) <= attention.window for j in range(n)] for i in range(n)])
+        return exponentials * near, exponentials * near
+
+
 class LinearOracle(AttentionOracle):
     """Products of features; what a feature map may leave free is left out."""
 
@@ -192,6 +205,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Softmax: SoftmaxOracle(),
     Linear: LinearOracle(),
     Performer: PerformerOracle(),
+    Local: LocalOracle(),
     Conv: ConvOracle(),
 }
 

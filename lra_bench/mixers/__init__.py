@@ -20,6 +20,7 @@ mixers: Registry[Mixer] = Registry(
         "softmax": f"{_HERE}.softmax:Softmax",
         "linear": f"{_HERE}.linear:Linear",
         "performer": f"{_HERE}.performer:Performer",
+        "local": f"{_HERE}.local:Local",
         "conv": f"{_HERE}.conv:Conv",
     },
 )

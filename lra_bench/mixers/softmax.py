@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from lra_bench.encodings.base import Encoding
 from lra_bench.fused.library import serves
 from lra_bench.fused.softmax import dropped_softmax_attention
+from lra_bench.mixers._channels import same_channels
 from lra_bench.mixers.attention import Attention
 
 
@@ -42,7 +43,7 @@ class Softmax(Attention):
         if rate and serves(q, k, v):
             return dropped_softmax_attention(q, k, v, mask, bias, scale, rate)
         channels = v.shape[-1]
-        q, k, v = _same_channels(q, k, v)
+        q, k, v = same_channels(q, k, v)
         added = _score_mask(None if bias is None else bias.to(q.dtype), mask)
         out = F.scaled_dot_product_attention(q, k, v, added, rate, scale=scale)
         return out[..., :channels]
@@ -69,13 +70,3 @@ def _score_mask(
     if bias is None:
         return keys
     return bias[None] if keys is None else bias[None].masked_fill(~keys, -torch.inf)
-
-
-def _same_channels(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Fill the narrower of (q, k) and v with zero channels: fused kernels want equal widths."""
-    gap = q.shape[-1] - v.shape[-1]
-    if gap > 0:
-        v = F.pad(v, (0, gap))
-    elif gap < 0:
-        q, k = F.pad(q, (0, -gap)), F.pad(k, (0, -gap))
-    return q, k, v
