@@ -26,7 +26,8 @@ import torch
 from torch import nn
 from lra_bench.mixers import mixers
 from lra_bench.mixers.kernel import KernelAttention
-from lra_bench.check.mixer_oracles import AttentionOracle, LinearOracle
+from lra_bench.check.mixer_oracles import AttentionOracle
+from lra_bench.check.mixer_oracles.linear import LinearOracle
 from lra_bench.check.oracles import AlibiOracle
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding

@@ -1,0 +1,38 @@
+"""Each built-in mixer once more, as its definition says: pair by pair or token by token, float64.
+
+Nothing here is shared with the fast code: a module each, named as the mixer's. A plugin may bring
+its own as a class attribute `oracle`, a `MixerOracle`; an attention's is an `AttentionOracle`.
+"""
+
+from __future__ import annotations
+
+from lra_bench.check.mixer_oracles.base import AttentionOracle, MixerOracle, Order
+from lra_bench.check.mixer_oracles.conv import ConvOracle
+from lra_bench.check.mixer_oracles.linear import LinearOracle
+from lra_bench.check.mixer_oracles.local import LocalOracle
+from lra_bench.check.mixer_oracles.performer import PerformerOracle
+from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
+from lra_bench.mixers.base import Mixer
+from lra_bench.mixers.conv import Conv
+from lra_bench.mixers.linear import Linear
+from lra_bench.mixers.local import Local
+from lra_bench.mixers.performer import Performer
+from lra_bench.mixers.softmax import Softmax
+
+__all__ = ["AttentionOracle", "MixerOracle", "Order", "mixer_oracle_of"]
+
+_BUILT_IN: dict[type[Mixer], MixerOracle] = {
+    Softmax: SoftmaxOracle(),
+    Linear: LinearOracle(),
+    Performer: PerformerOracle(),
+    Local: LocalOracle(),
+    Conv: ConvOracle(),
+}
+
+
+def mixer_oracle_of(mixer: Mixer) -> MixerOracle | None:
+    """The oracle of a mixer: its own, a built-in one, or None."""
+    own = getattr(mixer, "oracle", None)
+    if own is not None:
+        return own() if isinstance(own, type) else own
+    return _BUILT_IN.get(type(mixer))

@@ -1,0 +1,99 @@
+"""What a mixer's definition is told, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from lra_bench.check.oracles import FeatureMap, Oracle
+from lra_bench.encodings.base import Encoding
+from lra_bench.mixers.attention import Attention
+from lra_bench.mixers.base import Mixer
+
+Pairs = Float[Tensor, "batch heads n n"]
+Pairwise = Callable[[FeatureMap | None], tuple[Pairs, Pairs]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """An encoding as its definition says, for the sequences of one pass.
+
+    Attributes:
+        lengths: true length of each sequence; None where all are whole.
+        codes: what `encoding.prepare` gave.
+    """
+
+    encoding: Encoding
+    oracle: Oracle
+    lengths: Int[Tensor, " batch"] | None
+    codes: Any
+
+
+class MixerOracle:
+    """What a mixer does by its definition."""
+
+    def mix(
+        self,
+        mixer: Mixer,
+        x: Float[Tensor, "batch n dim"],
+        real: Bool[Tensor, "batch n"],
+        order: Order,
+    ) -> Float[Tensor, "batch n dim"]:
+        """`Mixer.mix` of the float64 tokens `x`, in which `order` has its embeddings already."""
+        raise NotImplementedError
+
+
+class AttentionOracle(MixerOracle):
+    """What an attention makes of an encoding's pairwise weights."""
+
+    def mix(
+        self,
+        mixer: Mixer,
+        x: Float[Tensor, "batch n dim"],
+        real: Bool[Tensor, "batch n"],
+        order: Order,
+    ) -> Float[Tensor, "batch n dim"]:
+        """Every query with every key."""
+        assert isinstance(mixer, Attention)
+        n, sizes = x.shape[1], (mixer.geometry.heads, mixer.geometry.head_dim)
+        q, k, v = (
+            linear(projection, x).unflatten(-1, sizes).transpose(1, 2)
+            for projection in (mixer.query, mixer.key, mixer.value)
+        )
+        encoding, oracle = order.encoding, order.oracle
+        numerator, denominator = self.weights(
+            mixer,
+            lambda phi: oracle.pairwise(encoding, phi, q, k, order.lengths, order.codes),
+        )
+        bias, columns = oracle.bias(encoding, n), real[:, None, None, :]
+        factors = columns.double() if bias is None else columns * bias.exp()
+        out = self.combine(mixer, numerator * factors, denominator * factors, v)
+        mixing = oracle.mix(encoding, n)
+        if mixing is not None:
+            out = out + (mixing * columns) @ v
+        return linear(mixer.out, out.transpose(1, 2).flatten(2))
+
+    def weights(self, attention: Attention, pairwise: Pairwise) -> tuple[Pairs, Pairs]:
+        """(numerator, denominator) of every query and key, before bias and padding.
+
+        `pairwise(φ)` gives the encoding's products of features, `pairwise(None)` its raw scores.
+        """
+        raise NotImplementedError
+
+    def combine(
+        self, attention: Attention, numerator: Pairs, denominator: Pairs, v: Tensor
+    ) -> Float[Tensor, "batch heads n d"]:
+        """Outputs from weights that have bias and padding in them; no weight at all gives zero."""
+        total = denominator.sum(-1, keepdim=True)
+        return torch.where(total == 0, 0, (numerator @ v) / total)
+
+
+def linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A linear map in float64."""
+    rows = x @ layer.weight.detach().double().T
+    return rows if layer.bias is None else rows + layer.bias.detach().double()
