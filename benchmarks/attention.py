@@ -51,7 +51,7 @@ def ours(
 
     def attend(joint: Tensor, mask: Tensor | None) -> Tensor:
         layout = Layout(LENGTH, None, q.device, dtype, torch.Generator().manual_seed(0))
-        attention.prepare(layout)
+        attention.prepare(layout, encoding)
         codes = encoding.prepare(layout)
         whole = None if compiled else attention.attend_whole(joint, mask, encoding)
         return one_layer(*attention.split(joint), mask, encoding, codes) if whole is None else whole

@@ -161,7 +161,7 @@ def test_values_of_one_are_mixed_to_one_at_every_scale(spec: str, encoding: str)
     lengths = torch.tensor([64, 40, 1])
     mask = torch.arange(64) < lengths[:, None]
     layout = Layout(64, lengths, CPU, torch.float32, torch.Generator().manual_seed(1))
-    attention.prepare(layout)
+    attention.prepare(layout, order)
     for deviation in EVERY_SCALE:
         q, k = (x.requires_grad_() for x in of_deviation(deviation))
         out = attention.attend(q, k, torch.ones_like(q), mask, order, order.prepare(layout))
@@ -196,7 +196,7 @@ def test_turned_exponentials_equal_their_definition(
     attention = attention_of(spec, WIDE)
     order = encodings.create(encodings.parse(encoding), WIDE)
     layout = Layout(64, None, CPU, torch.float32, torch.Generator().manual_seed(1))
-    attention.prepare(layout)
+    attention.prepare(layout, order)
     codes = order.prepare(layout)
     ours, theirs = mixer_oracle_of(attention), oracle_of(order)
     assert isinstance(ours, AttentionOracle)
@@ -264,7 +264,7 @@ def test_performer_tends_to_softmax_like_one_over_root_features() -> None:
         squares = []
         for draw in range(30):
             generator = torch.Generator().manual_seed(draw)
-            attention.prepare(Layout(12, None, CPU, q.dtype, generator))
+            attention.prepare(Layout(12, None, CPU, q.dtype, generator), Encoding(GEOMETRY))
             squares.append((attend(attention, q, k, v) - exact).square().mean())
         return torch.stack(squares).mean().sqrt().item()
 
@@ -298,7 +298,7 @@ def passes(attention: Attention, seeds: list[int]) -> list[Tensor]:
     outputs = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        attention.prepare(Layout(12, None, CPU, q.dtype, generator))
+        attention.prepare(Layout(12, None, CPU, q.dtype, generator), Encoding(GEOMETRY))
         outputs.append(attend(attention, q, k, v))
     return outputs
 
@@ -320,7 +320,7 @@ def test_the_first_pass_draws_like_later_ones_when_channels_change() -> None:
     outputs = []
     for _ in range(2):
         layout = Layout(12, None, CPU, q.dtype, torch.Generator().manual_seed(3))
-        attention.prepare(layout)
+        attention.prepare(layout, encoding)
         outputs.append(attention.attend(q, k, v, None, encoding, encoding.prepare(layout)))
     assert torch.equal(*outputs)
 

@@ -9,15 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from lra_bench.check import compiled
 from lra_bench.check.effort import Effort
 from lra_bench.check.order import exponent
 from lra_bench.check.outcome import Outcome, judge, worst
-from lra_bench.check.suite import INVARIANTS, Invariant, Row, examine, parse_part, table, variants
+from lra_bench.check.pair import Pairing
+from lra_bench.check.suite import (
+    INVARIANTS,
+    Invariant,
+    Row,
+    all_parts,
+    examine,
+    pairings,
+    parse_part,
+    table,
+    variants,
+)
 from lra_bench.cli import main
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
 from lra_bench.mixers import mixers
-from lra_bench.registry import load_plugin
+from lra_bench.registry import Spec, load_plugin
 
 BRIEF = Effort((512, 1024, 2048), (128, 256, 512), 1, "eager")
 
@@ -333,3 +345,20 @@ def test_outcomes_are_ranked() -> None:
     assert worst([bad, large]) == bad
     assert worst([silent]) == silent
     assert judge(float("nan"), 1.0, "it").status == "fail"
+
+
+# Each was drawn for, or changed what it holds, in the midst of what is compiled.
+@pytest.mark.parametrize(
+    ("encoding", "mixer"),
+    [("spe-sine", "linear"), ("rope", "performer"), ("spe-sine", "performer")],
+)
+def test_models_that_draw_are_compiled_whole(encoding: str, mixer: str) -> None:
+    outcome = compiled.measure(Pairing(Spec(encoding), Spec(mixer)), BRIEF)
+    assert outcome.status == "ok", outcome.detail
+
+
+@pytest.mark.slow
+def test_every_pair_is_compiled_whole() -> None:
+    pairs = [pair for part in all_parts() if part.kind == "encoding" for pair in pairings(part)]
+    outcomes = {f"{pair.encoding} × {pair.mixer}": compiled.measure(pair, BRIEF) for pair in pairs}
+    assert {name: one.detail for name, one in outcomes.items() if one.status != "ok"} == {}

@@ -313,7 +313,7 @@ def test_a_model_without_the_kernels_is_the_same(
 def test_a_model_of_low_precision_weights_runs_without_the_kernels() -> None:
     settings = Settings(length=64, layers=1, dim=32, qkv=32, mlp=48, dropout=0.1)
     network = build(tasks.create(Spec("text")), settings, Spec("linear"), Spec("none")).bfloat16()
-    assert torch.isfinite(network.encoder(torch.randint(1, 257, (2, 40)), None)).all()
+    assert torch.isfinite(network.encode(torch.randint(1, 257, (2, 40)))).all()
 
 
 def test_without_a_compiler_there_are_no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,9 @@ def model(task: str = "text", mixer: str = "linear", encoding: str = "rope", **s
 def test_an_empty_sequence_has_a_defined_vector_and_changes_no_other(mixer: str) -> None:
     network = model(mixer=mixer, encoding="rope")
     tokens = torch.randint(1, 200, (2, 10), generator=torch.Generator().manual_seed(0))
-    alone = network.encoder(tokens[:1], None)
+    alone = network.encode(tokens[:1])
     tokens[1] = 0
-    both = network.encoder(tokens, torch.tensor([10, 0]))
+    both = network.encode(tokens, torch.tensor([10, 0]))
     torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=1e-5)
     assert not both[1].any()
     both.sum().backward()

@@ -69,8 +69,8 @@ def test_mean_over_a_fixed_length() -> None:
     tokens = torch.randint(1, 257, (2, 40))
     lengths = torch.tensor([40, 10])
     tokens *= torch.arange(40) < lengths[:, None]
-    fixed = model("text", mean_length=80).encoder(tokens, lengths)
-    own = model("text").encoder(tokens, lengths)
+    fixed = model("text", mean_length=80).encode(tokens, lengths)
+    own = model("text").encode(tokens, lengths)
     torch.testing.assert_close(fixed * 80, own * lengths[:, None])
 
 

@@ -1,36 +1,69 @@
-"""Invariant 7: torch.compile takes a layer whole, without graph breaks, and computes the same."""
+"""Invariant 7: torch.compile takes a whole model, without graph breaks, and computes the same."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lra_bench.check.effort import Effort
 from lra_bench.check.outcome import Outcome, judge
-from lra_bench.check.pair import Pairing, relative_error
+from lra_bench.check.pair import SMALL, Pairing, relative_error
+from lra_bench.config import Settings
+from lra_bench.model.classifier import Classifier, build
+from lra_bench.tasks.base import Task
 
 LIMIT = 1e-4
+# Padded and not, and of two lengths: from the second on, the compiler takes lengths as unknown.
+BATCHES = ((21, [21, 13]), (17, [17, 17]), (24, None))
+
+SETTINGS = Settings(
+    length=SMALL.length,
+    layers=2,
+    heads=SMALL.heads,
+    dim=SMALL.dim,
+    qkv=SMALL.heads * SMALL.head_dim,
+    mlp=16,
+    dropout=0.0,
+    pooling="cls",
+)
+
+
+class _Pixels(Task):
+    """Nothing that has examples: the sizes of a small image."""
+
+    symbols, classes, length, grid = 9, 3, SMALL.length, SMALL.grid
 
 
 def measure(pairing: Pairing, effort: Effort) -> Outcome:
-    """Outputs and gradients of a compiled layer against those of the plain one."""
-    pair = pairing.build()
-    x = pair.tokens(2, 21).requires_grad_()
-    mask, codes = pair.prepare(x, torch.tensor([21, 13]))
-    # The first call may see to what depends on the encoding, such as its number of channels.
-    expected = _outputs(pair.mixed(x, mask, codes), x)
+    """Scores and gradients of a compiled model of two layers against those of the plain one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build(_Pixels(), SETTINGS, pairing.mixer, pairing.encoding)
+    expected = list(_steps(model))
     torch.compiler.reset()
-    compiled = torch.compile(pair.mixed, fullgraph=True, backend=effort.backend, dynamic=False)
+    model.compile(fullgraph=True, backend=effort.backend)
     try:
-        found = _outputs(compiled(x, mask, codes), x)
+        found = list(_steps(model))
     except Exception as error:  # a graph break, or whatever the compiler raises
         reason = " ".join(str(error).split())[:200]
         return Outcome("fail", None, f"torch.compile(fullgraph=True) raised: {reason}")
     error_found = max(relative_error(a, b) for a, b in zip(found, expected, strict=True))
-    return judge(error_found, LIMIT, "the relative difference of the compiled layer")
+    return judge(error_found, LIMIT, "the relative difference of the compiled model")
 
 
-def _outputs(out: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    real = out[:, :13]
-    (grad,) = torch.autograd.grad(real.square().sum(), x, retain_graph=True)
-    return real.detach(), grad
+def _steps(model: Classifier) -> Iterator[Tensor]:
+    """Scores, and the gradients of all parameters side by side, of one batch after the other."""
+    for seed, (n, lengths) in enumerate(BATCHES):
+        generator = torch.Generator().manual_seed(seed)
+        tokens = torch.randint(1, _Pixels.symbols + 1, (2, n), generator=generator)
+        real = None if lengths is None else torch.tensor(lengths)
+        if real is not None:
+            tokens *= torch.arange(n) < real[:, None]
+        scores = model(tokens, real, generator)
+        model.zero_grad()
+        F.cross_entropy(scores, torch.tensor([0, 2])).backward()
+        yield scores.detach()
+        yield torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

@@ -69,7 +69,7 @@ class Pair(nn.Module):
         n = x.shape[1]
         generator = torch.Generator(x.device).manual_seed(seed)
         layout = Layout(n, lengths, x.device, x.dtype, generator)
-        self.mixer.prepare(layout)
+        self.mixer.prepare(layout, self.encoding)
         mask = None if lengths is None else torch.arange(n, device=x.device) < lengths[:, None]
         return mask, self.encoding.prepare(layout)
 

@@ -24,7 +24,7 @@ def attention_matrix(
     batch, n, _ = x.shape
     generator = torch.Generator().manual_seed(seed)
     layout = Layout(n, None, x.device, x.dtype, generator)
-    attention.prepare(layout)
+    attention.prepare(layout, encoding)
     codes = encoding.prepare(layout)
     q = encoding.embed(x, codes).unflatten(-1, (heads, d)).transpose(1, 2)
     columns = []

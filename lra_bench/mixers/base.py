@@ -53,8 +53,11 @@ class Mixer(nn.Module):
             if isinstance(module, nn.Linear):
                 initialise(module)
 
-    def prepare(self, layout: Layout) -> None:
-        """Called once a forward pass, before any layer: the place to redraw random features."""
+    def prepare(self, layout: Layout, encoding: Encoding) -> None:
+        """Called once a forward pass, before any layer: the place to redraw random features.
+
+        What is drawn here is no part of what a compiler takes, which knows no generator.
+        """
 
     def mix(
         self,

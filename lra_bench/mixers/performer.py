@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from lra_bench.encodings.base import Geometry, Layout
+from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.encodings.noise import draw_seed
 from lra_bench.errors import InputError
 from lra_bench.mixers._feature_maps import exponentials
@@ -53,7 +53,7 @@ class Performer(KernelAttention):
         redraw: Literal["forward", "never"] = "forward",
         normaliser: Literal["sum", "rms"] = "sum",
     ) -> None:
-        # Before the projections are drawn, so that both stay what they have been for a seed.
+        # Before the weights are drawn, so that both stay what they have been for a seed.
         fixed_seed = int(torch.randint(2**62, ()))
         super().__init__(geometry, dropout, normaliser=normaliser)
         if number < 1:
@@ -63,7 +63,7 @@ class Performer(KernelAttention):
         self.features, self.number = features, number
         self.orthogonal, self.redraw = orthogonal, redraw
         self._fixed_seed = self._seed = fixed_seed
-        self._channels = geometry.head_dim
+        self._met: tuple[Encoding, int] | None = None
         self.projection: Tensor | None = None
 
     def get_extra_state(self) -> Tensor:
@@ -75,17 +75,21 @@ class Performer(KernelAttention):
         self._fixed_seed = self._seed = int(state)
         self.projection = None
 
-    def prepare(self, layout: Layout) -> None:
+    def prepare(self, layout: Layout, encoding: Encoding) -> None:
         """Choose the projection of this forward pass: a new one, or the fixed one.
 
-        Only its seed is drawn from the layout's generator: how many channels it has depends on
-        the encoding and shows with the first queries.
+        Only its seed is drawn from the layout's generator.
         """
+        if self._met is None or self._met[0] is not encoding:
+            self._met, self.projection = (encoding, _channels(encoding, layout)), None
         redrawn = self.training and self.redraw == "forward"
         seed = int(draw_seed(layout)) if redrawn else self._fixed_seed
-        if seed != self._seed:
-            self._seed, self.projection = seed, None
-        self._project_from(self._channels, layout.device)
+        if seed != self._seed or self.projection is None:
+            self._seed = seed
+            generator = torch.Generator().manual_seed(seed)
+            draw = draw_orthogonal if self.orthogonal else draw_normal
+            self.projection = draw(self.number, self._met[1], generator)
+        self.projection = self.projection.to(layout.device)
 
     def map(
         self,
@@ -103,22 +107,22 @@ class Performer(KernelAttention):
         return exponentials(queries, keys - half_square, mask, mixed=mixed)
 
     def _project(self, x: Float[Tensor, "batch heads n e"]) -> Float[Tensor, "batch heads n f"]:
-        projection = self._project_from(x.shape[-1], x.device)
+        assert self.projection is not None, "prepare comes first"
         scale = self.geometry.head_dim**-0.25
-        return F.linear(x.contiguous(), (scale * projection).to(x.dtype))
+        return F.linear(x.contiguous(), (scale * self.projection).to(x.dtype))
 
-    def _project_from(
-        self, channels: int, device: torch.device
-    ) -> Float[Tensor, "number channels"]:
-        """The projection that belongs to the seed and this number of channels."""
-        if self.projection is None or self.projection.shape[1] != channels:
-            generator = torch.Generator().manual_seed(self._seed)
-            draw = draw_orthogonal if self.orthogonal else draw_normal
-            self._channels = channels
-            self.projection = draw(self.number, channels, generator)
-        if self.projection.device != device:
-            self.projection = self.projection.to(device)
-        return self.projection
+
+def _channels(encoding: Encoding, layout: Layout) -> int:
+    """How many channels the feature map gets from an encoding, seen on a sequence of one token."""
+    geometry = encoding.geometry
+    if encoding.stage != "inputs":
+        return geometry.head_dim
+    n = geometry.prefix + 1
+    short = Layout(n, None, layout.device, layout.dtype, torch.Generator(layout.device))
+    shape = 1, geometry.heads, n, geometry.head_dim
+    q = torch.zeros(shape, device=layout.device, dtype=layout.dtype)
+    with torch.no_grad():
+        return encoding.transform(q, q, encoding.prepare(short))[0].shape[-1]
 
 
 def draw_normal(

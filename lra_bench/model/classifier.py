@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -33,8 +34,28 @@ class Classifier(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch classes"]:
         """Class scores in float32. For pairs, sequences 2i and 2i + 1 are one example's."""
-        scores: Tensor = self.head(self.encoder(tokens, lengths, generator))
+        scores: Tensor = self.head(self.encode(tokens, lengths, generator))
         return scores.float()
+
+    def encode(
+        self,
+        tokens: Int[Tensor, "sequences n"],
+        lengths: Int[Tensor, " sequences"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "sequences dim"]:
+        """One vector a sequence, which the head gets."""
+        vectors: Tensor = self.encoder(
+            tokens, lengths, self.encoder.prepare(tokens, lengths, generator)
+        )
+        return vectors
+
+    def compile(self, *arguments: Any, **keywords: Any) -> None:
+        """Compile the encoder.
+
+        What it prepares is left out, for a graph has no generator to draw from, and the head, which
+        sees a single vector a sequence.
+        """
+        self.encoder.compile(*arguments, **keywords)
 
 
 def geometry_of(task: Task, settings: Settings) -> Geometry:

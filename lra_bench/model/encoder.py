@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -90,26 +91,58 @@ class Encoder(nn.Module):
         self,
         tokens: Int[Tensor, "batch n"],
         lengths: Int[Tensor, " batch"] | None,
-        generator: torch.Generator | None = None,
+        codes: Sequence[Any],
     ) -> Float[Tensor, "batch dim"]:
         """Encode and pool. `lengths` are the true lengths without prefix; None: all are n."""
         x = self._embed(tokens)
-        n = x.shape[1]
-        whole = None if lengths is None else lengths + self.geometry.prefix
-        real = None if whole is None else torch.arange(n, device=x.device) < whole[:, None]
+        whole = self._whole(lengths)
+        real = None if whole is None else torch.arange(x.shape[1], device=x.device) < whole[:, None]
         mask = self._visible(tokens, real) if self.mask_black else real
-        codes = self._prepare(Layout(n, whole, x.device, x.dtype, generator))
-        blocks = cast(list[Block], list(self.blocks))
-        first = blocks[0].encoding
-        x = self.dropout(first.embed(x, codes[id(first)]))
+        x = self.dropout(self._blocks[0].encoding.embed(x, codes[0]))
         branch = None
-        for block in blocks:
-            x, branch = block(x, branch, mask, codes[id(block.encoding)])
+        for block, its_codes in zip(self._blocks, codes, strict=True):
+            x, branch = block(x, branch, mask, its_codes)
         return self._pool(self.norm.join(x, branch)[1], real, mask)
 
+    def prepare(
+        self,
+        tokens: Int[Tensor, "batch n"],
+        lengths: Int[Tensor, " batch"] | None,
+        generator: torch.Generator | None,
+    ) -> list[Any]:
+        """What comes before `forward`, with all draws in it: the codes of every block.
+
+        Those of one encoding are computed once a pass, not once a layer, where layers share it.
+        """
+        n, whole = self.geometry.prefix + tokens.shape[1], self._whole(lengths)
+        layout = Layout(n, whole, tokens.device, self._dtype(tokens.device), generator)
+        codes: dict[int, Any] = {}
+        for block in self._blocks:
+            encoding = block.encoding
+            block.mixer.prepare(layout, encoding)
+            parts = encoding.each() if isinstance(encoding, Combined) else [encoding]
+            for part in parts:
+                if id(part) not in codes:
+                    codes[id(part)] = part.prepare(layout)
+            if isinstance(encoding, Combined):
+                codes[id(encoding)] = tuple(codes[id(part)] for part in parts)
+        return [codes[id(block.encoding)] for block in self._blocks]
+
+    @property
+    def _blocks(self) -> list[Block]:
+        return cast(list[Block], list(self.blocks))
+
+    def _whole(self, lengths: Tensor | None) -> Tensor | None:
+        return None if lengths is None else lengths + self.geometry.prefix
+
+    def _dtype(self, device: torch.device) -> torch.dtype:
+        """The type of activations: under autocast, the one that matrix products run in."""
+        if torch.is_autocast_enabled(device.type):
+            return torch.get_autocast_dtype(device.type)
+        return self.embedding.weight.dtype
+
     def _embed(self, tokens: Tensor) -> Tensor:
-        kind, table = tokens.device.type, self.embedding.weight
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else table.dtype
+        dtype, table = self._dtype(tokens.device), self.embedding.weight
         x = (
             embed(tokens, table, dtype)
             if serves(table, weights=[table])
@@ -118,20 +151,6 @@ class Encoder(nn.Module):
         if self.cls is not None:
             x = torch.cat([self.cls.expand(x.shape[0], -1, -1).to(dtype), x], dim=1)
         return x
-
-    def _prepare(self, layout: Layout) -> dict[int, Any]:
-        """Codes of each distinct encoding instance: once a pass, not once a layer, if shared."""
-        codes: dict[int, Any] = {}
-        for block in cast(list[Block], list(self.blocks)):
-            block.mixer.prepare(layout)
-            encoding = block.encoding
-            parts = encoding.each() if isinstance(encoding, Combined) else [encoding]
-            for part in parts:
-                if id(part) not in codes:
-                    codes[id(part)] = part.prepare(layout)
-            if isinstance(encoding, Combined):
-                codes[id(encoding)] = tuple(codes[id(part)] for part in parts)
-        return codes
 
     def _visible(self, tokens: Tensor, real: Tensor | None) -> Tensor:
         """Real tokens but black pixels; a prefix is visible."""
