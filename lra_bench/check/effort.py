@@ -16,17 +16,19 @@ class Effort:
         quadratic_lengths: the same for mechanisms that declare N^2.
         repeats: measurements of which the fastest counts.
         backend: of torch.compile.
+        layers: of the model that is compiled.
     """
 
     lengths: tuple[int, ...]
     quadratic_lengths: tuple[int, ...]
     repeats: int
     backend: str
+    layers: int
 
 
 def effort_of(*, quick: bool) -> Effort:
-    """The quick one stays under a minute for all built-ins; the other takes some ten."""
+    """The quick one takes some seconds a built-in part; the other most of a minute."""
     if quick:
-        return Effort((1024, 2048, 4096), (256, 512, 1024), 2, "eager")
+        return Effort((1024, 2048, 4096), (256, 512, 1024), 2, "eager", layers=1)
     backend = "inductor" if shutil.which(os.environ.get("CXX", "g++")) else "aot_eager"
-    return Effort((1024, 2048, 4096, 8192, 16384), (512, 1024, 2048, 4096), 5, backend)
+    return Effort((1024, 2048, 4096, 8192, 16384), (512, 1024, 2048, 4096), 5, backend, layers=2)
