@@ -157,10 +157,18 @@ class Registry(Generic[Part]):
     def create(self, spec: Spec, *args: Any) -> Part:
         """Build the part, or the combination, with positional `args` and the spec's parameters.
 
-        Raises InputError where its parameters or its parts do not fit together.
+        Raises InputError where a constructor raises anything, or the parts do not fit together.
         """
-        built = [self.get(one.name)(*args, **dict(one.parameters)) for one in spec.each()]
-        return self.combine(spec, built)
+        return self.combine(spec, [self._build(one, *args) for one in spec.each()])
+
+    def _build(self, spec: Spec, *args: Any) -> Part:
+        try:
+            return self.get(spec.name)(*args, **dict(spec.parameters))
+        except InputError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(f"{self.kind} '{spec}' can't be built: {reason}") from error
 
     def combine(self, spec: Spec, parts: Sequence[Part]) -> Part:
         """What `create` makes of the parts of `spec` once they are built."""

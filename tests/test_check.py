@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lra_bench.check import compiled
+from lra_bench.check import compiled, suite
 from lra_bench.check.effort import Effort
 from lra_bench.check.order import exponent
 from lra_bench.check.outcome import Outcome, judge, worst
@@ -18,6 +18,7 @@ from lra_bench.check.pair import Pairing
 from lra_bench.check.suite import (
     INVARIANTS,
     Invariant,
+    Part,
     Row,
     all_parts,
     examine,
@@ -31,6 +32,7 @@ from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
 from lra_bench.mixers import mixers
 from lra_bench.registry import Spec, load_plugin
+from tests.replacing import replace
 
 BRIEF = Effort((512, 1024, 2048), (128, 256, 512), 1, "eager", layers=1)
 
@@ -329,6 +331,31 @@ def test_a_part_that_fits_nothing_says_why(tmp_path: Path) -> None:
         examine(part, BRIEF)
 
 
+@pytest.mark.usefixtures("registries")
+def test_a_variant_that_cannot_be_built_costs_no_other_its_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def examine_padding(part: Part, _: Effort) -> Row:
+        return examine(part, BRIEF, INVARIANTS[:1])
+
+    replace(monkeypatch, suite, suite.examine, examine_padding)
+    body = """
+    @encodings.register("broken")
+    class Needy(Encoding):
+        '''Does nothing, but asks for something.'''
+        def __init__(self, geometry, *, most: int | None = 8, missing: "Missing" = None):
+            super().__init__(geometry)
+            assert most, "most must be something"
+    """
+    file = plugin(tmp_path, body)
+    assert main(["check", "--plugins", str(file), "--variants"]) == 1
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()[1:]] == ["broken"]
+    (told,) = [line for line in printed.err.splitlines() if line.startswith("lra-bench: ")]
+    assert "'broken:most=none' fits no partner" in told
+    assert told.count("AssertionError: most must be something") == 1
+
+
 def test_variants_are_each_other_choice_of_a_parameter() -> None:
     (rope,) = parse_part("rope")
     assert [str(v.spec) for v in variants(rope)] == ["rope:stage=inputs", "rope:grid=true"]
@@ -361,6 +388,6 @@ def test_models_that_draw_are_compiled_whole(encoding: str, mixer: str) -> None:
 @pytest.mark.slow
 def test_every_pair_is_compiled_whole() -> None:
     pairs = [pair for part in all_parts() if part.kind == "encoding" for pair in pairings(part)]
-    deep = replace(BRIEF, layers=2)
+    deep = dataclasses.replace(BRIEF, layers=2)
     outcomes = {f"{pair.encoding} × {pair.mixer}": compiled.measure(pair, deep) for pair in pairs}
     assert {name: one.detail for name, one in outcomes.items() if one.status != "ok"} == {}

@@ -253,14 +253,43 @@ def test_a_parameter_that_cannot_be_set_says_so(
         encodings.parse(f"it:{setting}")
 
 
-def test_variants_are_the_other_choices_of_each_parameter() -> None:
+class Partly(Unreadable):
+    """One parameter has choices, the others' types mean nothing."""
+
+    def __init__(self, geometry: Geometry, *, wide: bool = True, **more: Any) -> None:
+        super().__init__(geometry, **more)
+
+
+@pytest.mark.parametrize(
+    ("part", "others"),
+    [(Varied, ["wide=false", "kind=b", "order=2", "shape=flat"]), (Partly, ["wide=false"])],
+)
+def test_variants_are_the_other_choices_of_each_parameter(
+    part: type[Encoding], others: list[str]
+) -> None:
     from lra_bench.encodings import encodings
 
-    name = "varied-in-test"
-    encodings.register(name)(Varied)
+    name = f"{part.__name__}-in-test"
+    encodings.register(name)(part)
     found = [str(one.spec) for one in variants(Part("encoding", encodings.parse(name)))]
-    others = ["wide=false", "kind=b", "order=2", "shape=flat"]
     assert found == [f"{name}:{setting}" for setting in others]
+
+
+class Fails(Encoding):
+    """One that can't be built with everything that it declares."""
+
+    def __init__(self, geometry: Geometry, *, most: int | None = 8) -> None:
+        super().__init__(geometry)
+        if most is None:
+            raise ZeroDivisionError("most is nothing")
+
+
+def test_a_constructor_that_raises_is_told_in_one_line(encodings: Registry[Encoding]) -> None:
+    encodings.register("it")(Fails)
+    encodings.create(encodings.parse("it"), GEOMETRY)
+    told = "encoding 'it:most=none' can't be built: ZeroDivisionError: most is nothing"
+    with pytest.raises(InputError, match=told):
+        encodings.create(encodings.parse("it:most=none"), GEOMETRY)
 
 
 def test_an_entry_point_that_cannot_be_imported_is_named(tmp_path: Path) -> None:

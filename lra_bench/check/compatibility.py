@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lra_bench.check.pair import SMALL
 from lra_bench.encodings import encodings
+from lra_bench.errors import InputError
 from lra_bench.mixers import mixers
 from lra_bench.mixers.base import incompatibility
 from lra_bench.registry import Spec
@@ -15,7 +16,10 @@ Matrix = dict[tuple[str, str], str | None]
 
 def why_not(encoding: Spec, mixer: Spec) -> str | None:
     """Why the pair can't be computed as defined, or None where it can."""
-    return incompatibility(mixers.create(mixer, SMALL, 0.0), encodings.create(encoding, SMALL))
+    try:
+        return incompatibility(mixers.create(mixer, SMALL, 0.0), encodings.create(encoding, SMALL))
+    except InputError as error:
+        return str(error)
 
 
 def matrix(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lra_bench.check import compiled, determinism, gradients, oracle, order, padding, relative
 from lra_bench.check.compatibility import why_not
@@ -101,11 +102,19 @@ def variants(part: Part) -> Iterator[Part]:
     registry = _registries()[part.kind]
     made = registry.get(part.spec.name)
     for parameter in parameters_of(made):
-        for choice in choices_of(type_of(made, parameter.name)):
+        for choice in _choices(made, parameter.name):
             setting = f"{parameter.name}={as_text(choice)}"
             varied = registry.parse(f"{part.spec.name}:{setting}")
             if varied.parameters:
                 yield Part(part.kind, varied)
+
+
+def _choices(made: type, parameter: str) -> list[Any]:
+    """Those of a parameter; none where its type means nothing here, so that no text can set it."""
+    try:
+        return list(choices_of(type_of(made, parameter)))
+    except InputError:
+        return []
 
 
 def examine(part: Part, effort: Effort, invariants: Sequence[Invariant] = INVARIANTS) -> Row:
@@ -134,7 +143,8 @@ def pairings(part: Part) -> list[Pairing]:
     """The part with every partner it is compatible with, those of the lowest order first."""
     is_encoding = part.kind == "encoding"
     others: Registry = mixers if is_encoding else encodings
-    found, reasons = [], []
+    found: list[Pairing] = []
+    reasons: dict[str, list[str]] = {}
     for name in others.names():
         partner = others.parse(name)
         encoding, mixer = (part.spec, partner) if is_encoding else (partner, part.spec)
@@ -142,9 +152,10 @@ def pairings(part: Part) -> list[Pairing]:
         if reason is None:
             found.append(Pairing(encoding, mixer))
         else:
-            reasons.append(f"{name}: {reason}")
+            reasons.setdefault(reason, []).append(name)
     if not found:
-        raise InputError(f"{part.kind} '{part.spec}' fits no partner ({'; '.join(reasons)})")
+        told = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+        raise InputError(f"{part.kind} '{part.spec}' fits no partner ({told})")
     return sorted(found, key=order.declared_power)
 
 

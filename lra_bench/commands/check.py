@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 HELP = "test encodings and mixers for the suite's invariants"
 
 EXIT_BROKEN = 1
+
+_log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -31,19 +34,27 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a table, one row a part; 1 if any invariant is broken."""
+    """Print a table, one row a part; 1 if any invariant is broken, or a part fits no partner."""
     import torch
 
     from lra_bench.check.effort import effort_of
     from lra_bench.check.suite import examine, table
+    from lra_bench.errors import InputError
 
     # Most of the work is small; a second thread would mostly wait, and count as time spent.
     torch.set_num_threads(1)
     parts = _parts(arguments)
-    rows = []
+    rows, unfit = [], []
     for number, part in enumerate(parts, 1):
         print(f"[{number}/{len(parts)}] {part.kind} {part.spec}", file=sys.stderr, flush=True)
-        rows.append(examine(part, effort_of(quick=arguments.quick)))
+        try:
+            rows.append(examine(part, effort_of(quick=arguments.quick)))
+        except InputError as error:
+            unfit.append(error)
+    if not rows:
+        raise unfit[0]
+    for error in unfit:
+        _log.warning("%s", error)
     if arguments.json:
         print(json.dumps([_as_dict(row) for row in rows], indent=2))
     else:
