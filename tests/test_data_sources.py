@@ -198,6 +198,8 @@ def test_texts_that_are_no_literals_are_taken_as_they_are(tmp_path):
         ("""1.0\ta\tb\t"b'say ""hi""'"\tb'y'""", "CSV writer's quotes"),
         ("""1.0\ta\tb\tb'x'\t"b'y'\"""", "CSV writer's quotes"),
         ("""1.0\ta\tb\tb'x'\t"b""it's""\"""", "CSV writer's quotes"),
+        ("""1.0\t"a"\t"b"\tb'x'\tb'y'""", "CSV writer's quotes"),
+        (""""1.0"\ta\tb\tb'x'\tb'y'""", "CSV writer's quotes"),
         ("1.0\ta\tb\tb'x'\tB'y'", "all be bytes literals"),
         ("1.0\ta\tb\t b'x'\tb'y'", "all be bytes literals"),
         ("1.0\ta\tb\tbr'x'\tb'y'", "all be bytes literals"),
@@ -219,7 +221,7 @@ def test_quotes_of_a_csv_writer_are_told_from_a_texts_own(tmp_path):
     buffer = io.StringIO()
     csv.writer(buffer, delimiter="\t").writerow([1, "a", "b", "plain", 'the "best"'])
     path = written(tmp_path, buffer.getvalue())
-    with pytest.raises(InputError, match=r"file\.tsv:1: a text in a CSV writer's quotes"):
+    with pytest.raises(InputError, match=r"file\.tsv:1: a field in a CSV writer's quotes"):
         list(all_good(pairs_tsv.read(path, "train")))
 
 

@@ -119,14 +119,6 @@ def test_longest_sequences_are_cut():
             "train: 2 sequences for 1 labels; expected 1 for each",
         ),
         (
-            Examples("train", np.zeros(3), np.array([3]), np.zeros(1, np.uint8)),
-            "train: symbols of type float64; expected whole numbers",
-        ),
-        (
-            Examples("train", np.zeros(3, np.uint8), np.array([3]), np.zeros(1)),
-            "train: labels of type float64; expected whole numbers",
-        ),
-        (
             Examples("train", np.zeros(3, np.uint8), np.array([1, 2]), np.array([0, 999])),
             "train example 2, counted from 0: label 999 is outside 0 … 1",
         ),
@@ -155,6 +147,24 @@ def test_inconsistent_examples_are_told_and_leaves_nothing(tmp_path, wrong, told
         write(tmp_path / "set", [block("train", [b"a"], [0]), wrong], DESCRIPTION)
     assert not (tmp_path / "set").exists()
     assert [path.name for path in (tmp_path / WORK).iterdir()] == ["set.lock"]
+
+
+@pytest.mark.parametrize(
+    ("what", "values", "told"),
+    [
+        ("symbols", np.zeros(1), "float64 of shape (1,)"),
+        ("symbols", np.zeros((1, 1), np.uint8), "uint8 of shape (1, 1)"),
+        ("lengths", np.ones(1), "float64 of shape (1,)"),
+        ("labels", np.ones(1, bool), "bool of shape (1,)"),
+        ("labels", [1], "a list"),
+    ],
+)
+def test_what_is_no_row_of_whole_numbers_is_told(tmp_path, what, values, told):
+    some = block("train", [b"a"], [0])
+    object.__setattr__(some, what, values)  # as nobody does who checks types
+    expected = f"train: {what} must be a one-dimensional array of whole numbers, not {told}"
+    with pytest.raises(InputError, match=f"^{re.escape(expected)}$"):
+        write(tmp_path / "set", [some], DESCRIPTION)
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             rows.append(examine(part, effort_of(quick=arguments.quick)))
         except InputError as error:
-            unfit.append(error)
+            unfit.append(str(error))
     if not rows:
-        raise unfit[0]
-    for error in unfit:
-        _log.warning("%s", error)
+        raise InputError(unfit[0])
+    for reason in unfit:
+        _log.warning("%s", reason)
     if arguments.json:
         print(json.dumps([_as_dict(row) for row in rows], indent=2))
     else:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from jaxtyping import Int, Integer, Shaped, UInt
+from jaxtyping import Int, Integer, UInt
 from numpy import ndarray
 from pydantic import TypeAdapter
 
@@ -377,6 +377,8 @@ class _SplitWriter:
 
         Raises InputError where their arrays don't fit together.
         """
+        for what in ("symbols", "lengths", "labels"):
+            self._require_numbers(what, getattr(some, what))
         if len(some.lengths) != self.inputs * len(some.labels):
             raise InputError(
                 f"{self.split}: {len(some.lengths)} sequences for "
@@ -405,25 +407,24 @@ class _SplitWriter:
         for at in np.flatnonzero(some.lengths < 1):
             reason = "an empty sequence; leave the example out, or give it at least one symbol"
             found[int(at) // self.inputs] = reason
-        wrong = self._outside("symbol", some.symbols, self.vocabulary)
+        wrong = _outside(some.symbols, self.vocabulary)
         sequences, first = np.unique(np.searchsorted(ends, wrong, side="right"), return_index=True)
         for sequence, symbol in zip(sequences, some.symbols[wrong[first]], strict=True):
             reason = f"symbol {symbol} is outside 0 … {self.vocabulary - 1}"
             found.setdefault(int(sequence) // self.inputs, reason)
-        for at in self._outside("label", some.labels, self.classes):
+        for at in _outside(some.labels, self.classes):
             found[int(at)] = f"label {some.labels[at]} is outside 0 … {self.classes - 1}"
         return found
 
-    def _outside(
-        self, what: str, values: Shaped[ndarray, " values"], count: int
-    ) -> Int[ndarray, " wrong"]:
-        if not np.issubdtype(values.dtype, np.integer):
-            raise InputError(
-                f"{self.split}: {what}s of type {values.dtype}; expected whole numbers"
-            )
-        if not len(values) or (values.min() >= 0 and values.max() < count):
-            return np.empty(0, np.int64)
-        return np.flatnonzero((values < 0) | (values >= count))
+    def _require_numbers(self, what: str, values: object) -> None:
+        if not isinstance(values, np.ndarray):
+            found = f"a {type(values).__name__}"
+        elif not np.issubdtype(values.dtype, np.integer) or values.ndim != 1:
+            found = f"{values.dtype} of shape {values.shape}"
+        else:
+            return
+        expected = "a one-dimensional array of whole numbers"
+        raise InputError(f"{self.split}: {what} must be {expected}, not {found}")
 
     def _place(self, some: Examples, example: int) -> str:
         if some.place is not None:
@@ -435,6 +436,13 @@ class _SplitWriter:
             part.finish()
         split = _read_arrays(self.directory, self.split, self.vocabulary, self.classes)
         return split_statistics(np.diff(split.offsets), split.labels, self.classes, self.cut)
+
+
+def _outside(values: Integer[ndarray, " values"], count: int) -> Int[ndarray, " wrong"]:
+    """Places of values that are not 0 … count − 1."""
+    if not len(values) or (values.min() >= 0 and values.max() < count):
+        return np.empty(0, np.int64)
+    return np.flatnonzero((values < 0) | (values >= count))
 
 
 def split_statistics(

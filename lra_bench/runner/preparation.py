@@ -61,7 +61,8 @@ def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSet
             sets.problems[key] = f"{cell.task}: {type(error).__name__}: {error}"
     if sets.problems and not sets.directories:
         first, *others = sets.problems.values()
-        more = f" (and {len(others)} other sets can't be prepared)" if others else ""
+        other = "1 other set" if len(others) == 1 else f"{len(others)} other sets"
+        more = f" (and {other} can't be prepared)" if others else ""
         raise InputError(first + more)
     return sets
 

@@ -33,7 +33,7 @@ _PROBLEMS = (
     "expected 5 tab-separated fields: label, id1, id2, text1, text2",
     "a bytes literal (b'…') that is not closed at the end of its field",
     "a bytes literal with a broken escape (\\x needs two hexadecimal digits)",
-    "a text in a CSV writer's quotes; write the file with quoting off (csv.QUOTE_NONE)",
+    "a field in a CSV writer's quotes; write the file with quoting off (csv.QUOTE_NONE)",
     "texts must all be bytes literals (b'…') or none, and this one is unlike those before it",
 )
 
@@ -100,6 +100,8 @@ def _parse(text, symbols, lengths, labels, offsets, literals):  # type: ignore[n
             at += 1 if text[at] == 10 else 2
             line += 1
             continue
+        if text[at] == 34:  # "
+            return pairs, line, 5, literals
         label = np.int64(text[at]) - 48
         at += 1
         if text[at] == 46:  # .
@@ -110,6 +112,8 @@ def _parse(text, symbols, lengths, labels, offsets, literals):  # type: ignore[n
             return pairs, line, 1, literals
         for _ in range(2):  # the identifiers
             at += 1
+            if text[at] == 34:
+                return pairs, line, 5, literals
             while text[at] != 9:
                 if text[at] == 10:
                     return pairs, line, 2, literals
