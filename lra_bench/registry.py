@@ -108,6 +108,10 @@ class Registry(Generic[Part]):
 
         return add
 
+    def takes(self, part: type) -> bool:
+        """Whether a class derives from the base of this registry's parts."""
+        return issubclass(part, _import_target(self._base))
+
     def names(self) -> list[str]:
         """All registered names, built-in ones first, in the order of their registration."""
         return [*self._targets, *self._installed_targets(), *self._classes]

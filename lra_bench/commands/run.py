@@ -81,14 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.cache import cache_directory
     from lra_bench.config import Study
     from lra_bench.results.store import ResultsStore
-    from lra_bench.runner.plan import Retry, plan
+    from lra_bench.runner.plan import Retry, plan, usual_output
 
     require(arguments.log)
     if arguments.retry is not None and arguments.retry not in (known := get_args(Retry)):
         raise InputError(f"--retry '{arguments.retry}': {nearest(arguments.retry, known)}")
     study = Study.read(arguments.study, flags_of(Study, arguments))
     planned = plan(study, arguments.device)
-    store = ResultsStore(arguments.output or Path("results") / Path(study.protocol).stem)
+    store = ResultsStore(arguments.output or usual_output(study))
     if arguments.dry_run:
         _print_plan(planned, store)
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +22,7 @@ from lra_bench.data.store import Manifest, read_splits
 LENGTH_STEP = 64
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Sequences of one batch; `lengths` is None where none is padded."""
 
     tokens: Int[Tensor, "sequences n"]

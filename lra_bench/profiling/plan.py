@@ -169,11 +169,8 @@ def _source(task: Spec, study: ProfileStudy, tokens: Tokens) -> str:
     from lra_bench.tasks import tasks
     from lra_bench.tasks.prepare import choose_source
 
-    wanted = study.source
-    if wanted is None:
-        local = study.data_dir is not None
-        wanted = "auto" if local else settings_for(study.protocol, task, study.set).source
-    return choose_source(tasks.create(task), wanted, study.data_dir)
+    usual = settings_for(study.protocol, task, study.set).source
+    return choose_source(tasks.create(task), study.source, study.data_dir, usual)
 
 
 def _parsed(registry: Registry[Any], names: Sequence[str]) -> list[Spec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from lra_bench.config import Cell, Settings, Study, settings_for
@@ -65,10 +66,7 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     for task in task_specs:
         settings = resolved(settings_for(study.protocol, task, study.set), device)
         built = tasks.create(task)
-        wanted = study.source or settings.source
-        if study.data_dir is not None and study.source is None:
-            wanted = "auto"
-        source = choose_source(built, wanted, study.data_dir)
+        source = choose_source(built, study.source, study.data_dir, settings.source)
         for mixer in mixer_specs:
             for encoding in encoding_specs:
                 reason = why_invalid(task, mixer, encoding, settings)
@@ -84,6 +82,11 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
                     )
                     planned.append(PlannedCell(cell, reason))
     return planned
+
+
+def usual_output(study: Study) -> Path:
+    """The results store of a study that names none."""
+    return Path("results") / Path(study.protocol).stem
 
 
 def why_invalid(task: Spec, mixer: Spec, encoding: Spec, settings: Settings) -> str | None:

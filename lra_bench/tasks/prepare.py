@@ -26,12 +26,17 @@ from lra_bench.tasks.base import SOURCES, Task
 SOURCE_CHOICES = ("auto", "offline", *SOURCES)
 
 
-def choose_source(task: Task, wanted: str, data_dir: Path | None) -> str:
+def choose_source(
+    task: Task, wanted: str | None, data_dir: Path | None, usual: str = "auto"
+) -> str:
     """Resolve `auto` (real data only) and `offline` (no network) to one of the task's sources.
 
     `auto` takes the local directory when one is given, else the hub, else the true generator: it
-    never falls back to a synthetic stand-in, which must be asked for. Raises InputError.
+    never falls back to a synthetic stand-in, which must be asked for. Where nothing is wanted
+    (None), a directory that is given is, else the `usual` source. Raises InputError.
     """
+    if wanted is None:
+        wanted = usual if data_dir is None else "auto"
     has = task.sources()
     if wanted not in SOURCE_CHOICES:
         raise InputError(f"unknown source '{wanted}'; {nearest(wanted, SOURCE_CHOICES)}")
