@@ -6,10 +6,10 @@ from torch.utils.data import DataLoader
 
 import lra_bench
 
-TASK, PROTOCOL = "text:difficulty=easy", "smoke"
-train = lra_bench.dataset(TASK, "train", PROTOCOL)
-test = lra_bench.dataset(TASK, "test", PROTOCOL)
-model = lra_bench.build_model(TASK, "linear", "rope", PROTOCOL)
+TASK, PROTOCOL, CHANGED = "text:difficulty=easy", "smoke", {"length": 256, "layers": 1}
+train = lra_bench.dataset(TASK, "train", PROTOCOL, set=CHANGED)
+test = lra_bench.dataset(TASK, "test", PROTOCOL, set=CHANGED)
+model = lra_bench.build_model(TASK, "linear", "rope", PROTOCOL, set=CHANGED)
 optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
 
 for epoch in range(2):

@@ -1,7 +1,7 @@
-"""A task of your own, in one file.
+"""A task of your own with your own files: a class, a tab and a text a line.
 
-lra-bench data describe recall --plugins examples/own_task.py
-lra-bench run --protocol smoke --set length=65 --tasks recall --plugins examples/own_task.py
+lra-bench data describe lines --data-dir mine --plugins examples/own_task.py
+lra-bench run --tasks lines --set length=512 --data-dir mine --plugins examples/own_task.py
 """
 
 from collections.abc import Iterator
@@ -9,35 +9,31 @@ from collections.abc import Iterator
 import numpy as np
 
 import lra_bench
-from lra_bench.tasks import SPLITS, Examples, Request
+from lra_bench.tasks import Examples, Layout, Request
+
+NUMBERS = {b"ham": 0, b"spam": 1}
 
 
-@lra_bench.register("recall")
-class Recall(lra_bench.Task):
-    """Which value followed the last key, earlier on? (Associative recall.)"""
+@lra_bench.register("lines")
+class Lines(lra_bench.Task):
+    """Is a line of text spam?"""
 
-    name = "recall"
-
-    def __init__(self, *, keys: int = 64, values: int = 8) -> None:
-        self.keys, self.classes = keys, values
-        self.symbols = keys + values
-        self.length = 2 * keys + 1
+    name, title = "lines", "Lines"
+    symbols, classes, length = 256, 2, 1024
+    textual, class_names = True, ("ham", "spam")
+    layouts = (Layout(folders=("lines", "."), names=("train.tsv", "test.tsv")),)
+    obtain = "a line holds ham or spam, a tab and a text"
 
     def dataset(self, source: str, request: Request) -> str:
         """The data's name in records: other data, another name."""
-        return f"recall-{request.fit(self.length)}"
+        return "lines"
 
-    def generated(self, request: Request) -> Iterator[Examples]:
-        """Each split's examples: pairs of a key and a value, then one of the keys."""
-        pairs = (request.fit(self.length) - 1) // 2
-        for number, split in enumerate(SPLITS):
-            random = np.random.default_rng((1, number))
-            count = request.cap(split, 20_000)
-            keys = random.permuted(np.tile(np.arange(self.keys), (count, 1)), axis=1)[:, :pairs]
-            values = random.integers(0, self.classes, (count, pairs))
-            rows, asked = np.arange(count), random.integers(0, pairs, count)
-            told = np.stack([keys, self.keys + values], axis=2).reshape(count, -1)
-            symbols = np.column_stack([told, keys[rows, asked]])
-            lengths = np.full(count, symbols.shape[1])
-            yield Examples(split, symbols.ravel(), lengths, values[rows, asked])
-            request.progress(count, count)
+    def local(self, request: Request) -> Iterator[Examples]:
+        """Each split's examples: bytes of all texts, their lengths, their classes."""
+        for split, path in zip(("train", "test"), self.found(request).files, strict=True):
+            rows = [line.partition(b"\t") for line in path.read_bytes().splitlines()]
+            if bad := [n for n, (name, *_) in enumerate(rows, 1) if name not in NUMBERS]:
+                raise lra_bench.InputError(f"{path}:{bad[0]}: a line begins with ham or spam")
+            text = np.frombuffer(b"".join(text for *_, text in rows), np.uint8)
+            lengths = np.array([len(text) for *_, text in rows])
+            yield Examples(split, text, lengths, np.array([NUMBERS[name] for name, *_ in rows]))

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lra_bench.config import Cell, Settings, Study, settings_for
+from lra_bench.config import Cell, Settings, Study, settings_for, validated
 from lra_bench.errors import InputError
 from lra_bench.registry import Registry
 
@@ -44,6 +44,7 @@ def dataset(
     set: Mapping[str, Any] | None = None,
     source: str | None = None,
     data_dir: str | Path | None = None,
+    skip_bad: bool = False,
     cache_dir: str | Path | None = None,
 ) -> SplitDataset:
     """The examples of a task's split, prepared first where they are not yet.
@@ -58,15 +59,19 @@ def dataset(
         source: `auto` (real data only), `offline`, `local`, `hub`, `generated` or `synthetic`;
             None: the protocol's.
         data_dir: directory of the public releases' files.
+        skip_bad: leave out examples that can't be used, instead of refusing the set.
         cache_dir: where prepared sets are kept; None: where the command line keeps them.
 
     Raises:
         InputError: an unknown name or value, or data that can't be had or read.
     """
     from lra_bench.cache import cache_directory
+    from lra_bench.data.division import warnings_of
     from lra_bench.data.progress import progress
     from lra_bench.data.request import Request
     from lra_bench.data.split_dataset import SplitDataset
+    from lra_bench.data.store import require_whole
+    from lra_bench.data.warnings import tell
     from lra_bench.tasks import tasks
     from lra_bench.tasks.prepare import choose_source, prepare
 
@@ -75,7 +80,7 @@ def dataset(
     spec = tasks.parse(task)
     built = tasks.create(spec)
     if protocol is None:
-        settings = Settings(**{"length": built.length, **(set or {})})
+        settings = validated(Settings, {"length": built.length, **(set or {})}, "set")
     else:
         settings = settings_for(protocol, spec, set or {})
     folder = None if data_dir is None else Path(data_dir)
@@ -85,10 +90,14 @@ def dataset(
             data_dir=folder,
             limit=settings.train_examples,
             length=settings.length,
+            skip_bad=skip_bad,
             progress=report,
         )
         directory = prepare(spec, chosen, Path(cache_dir or cache_directory()), request)
-    return SplitDataset(directory, split, settings, built.longest(settings.length))
+    require_whole(directory)
+    longest = built.longest(settings.length)
+    tell(str(spec), warnings_of(directory, settings, longest, built.needs_whole))
+    return SplitDataset(directory, split, settings, longest)
 
 
 def build_model(
@@ -234,10 +243,12 @@ def _registry_of(part: type) -> Registry[Any]:
     from lra_bench.mixers import mixers
     from lra_bench.tasks import tasks
 
-    for registry in (tasks, encodings, mixers):
-        if registry.takes(part):
+    # Registries differ in their parts' type.
+    registries: tuple[Registry[Any], ...] = (tasks, encodings, mixers)
+    for registry in registries:
+        if registry.accepts(part):
             return registry
     raise InputError(
-        f"'{part.__name__}' is none of the suite's parts: derive it from lra_bench.Task, "
+        f"{part!r} is none of the suite's parts: derive it from lra_bench.Task, "
         "lra_bench.Encoding or lra_bench.Mixer"
     )

@@ -108,9 +108,9 @@ class Registry(Generic[Part]):
 
         return add
 
-    def takes(self, part: type) -> bool:
-        """Whether a class derives from the base of this registry's parts."""
-        return issubclass(part, _import_target(self._base))
+    def accepts(self, part: Any) -> bool:
+        """Whether it is a class derived from the base of this registry's parts."""
+        return isinstance(part, type) and issubclass(part, _import_target(self._base))
 
     def names(self) -> list[str]:
         """All registered names, built-in ones first, in the order of their registration."""
@@ -204,8 +204,7 @@ class Registry(Generic[Part]):
     def _fit(self, name: str, part: Any) -> type[Part]:
         """The class, or InputError saying what it lacks."""
         where = f"{self.kind} '{name}'"
-        base = _import_target(self._base)
-        if not (isinstance(part, type) and issubclass(part, base)):
+        if not self.accepts(part):
             raise InputError(f"{where} is no class derived from {self._base.replace(':', '.')}")
         if not part.__doc__:
             raise InputError(f"{where} needs a docstring: its first line is its summary")

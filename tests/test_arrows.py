@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "lra_bench"
 # From the top to the bottom: each may import what stands in a later line, and itself.
 ORDER = [
     ["cli"],
-    ["commands"],
+    ["api", "commands"],
     ["check", "profiling", "report"],
     ["runner"],
     ["measure"],

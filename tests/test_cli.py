@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lra_bench.results import load
+from lra_bench.results.query import load
 
 ROOT = Path(__file__).parents[1]
 

@@ -16,7 +16,7 @@ from lra_bench.errors import InputError
 from lra_bench.registry import Spec
 from lra_bench.report.cost_by_length import profiles
 from lra_bench.report.grouping import machine_of, read_study
-from lra_bench.results import load
+from lra_bench.results.query import load
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.cell import identity_of

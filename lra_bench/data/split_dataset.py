@@ -41,6 +41,7 @@ class SplitDataset(Dataset[Example]):
         longest: longer sequences are cut to this.
 
     Attributes:
+        directory: of the prepared set.
         manifest: what the prepared set is: symbols, classes, source, fingerprint.
 
     Raises:
@@ -48,7 +49,8 @@ class SplitDataset(Dataset[Example]):
     """
 
     def __init__(self, directory: Path, which: Which, settings: Settings, longest: int) -> None:
-        self.manifest, self.longest = Manifest.read(directory), longest
+        self.directory, self.longest = directory, longest
+        self.manifest = Manifest.read(directory)
         splits = read_splits(directory)
         division = divide(self.manifest, splits, settings)
         portions = {"train": division.train, "validation": division.validation}
