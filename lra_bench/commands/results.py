@@ -62,8 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(store: Path, arguments: argparse.Namespace) -> int:
-    from lra_bench.results.query import load
-    from lra_bench.results.query import write_csv
+    from lra_bench.results.query import load, write_csv
 
     found = load(store)
     if arguments.json:
