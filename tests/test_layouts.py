@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import shutil
 import tarfile
@@ -207,6 +208,30 @@ def parquet_photographs(root: Path, column: str = "img", named: bool = False) ->
     write_tables(root / "cifar10", tables)
 
 
+def saved_photographs(root: Path) -> None:
+    images = encoded(PIXELS, root)
+    features = {"img": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))}
+    datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_dict(
+                {"img": images[some], "label": LABELS[some].tolist()},
+                features=datasets.Features(features),
+            )
+            for split, some in (("train", slice(50)), ("test", slice(50, 60)))
+        }
+    ).save_to_disk(str(root / "cifar10"))
+
+
+def cached_photographs(root: Path) -> None:
+    saved_photographs(root)
+    folder = root / "uoft-cs___cifar10" / "plain_text" / "0.0.0" / "0b2714987fa4"
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        (saved,) = (root / "cifar10" / split).glob("*.arrow")
+        saved.rename(folder / f"cifar10-{split}.arrow")
+    shutil.rmtree(root / "cifar10")
+
+
 def python_batches(root: Path) -> None:
     folder = root / "cifar-10-batches-py"
     folder.mkdir()
@@ -231,6 +256,8 @@ def binary_batches(root: Path) -> None:
 @pytest.mark.parametrize(
     "place",
     [
+        saved_photographs,
+        cached_photographs,
         python_batches,
         binary_batches,
         lambda root: parquet_photographs(root, column="image"),
@@ -383,6 +410,16 @@ def test_the_archive_is_read_as_what_it_holds(
     assert prepared(task, tmp_path / "b", tmp_path / "cache") == other
     assert "unpacking" not in capsys.readouterr().err
     assert not list((tmp_path / "cache").glob(".work/*.parts"))
+
+
+def test_an_archive_of_gigabytes_is_not_read_to_be_known_again(tmp_path: Path) -> None:
+    OF_THE_RELEASE["listops"](tmp_path / "a")
+    archive = tmp_path / "b" / "lra_release.gz"
+    packed(tmp_path / "a", archive)
+    before, times = prepared("listops", tmp_path / "b", tmp_path / "cache"), archive.stat()
+    archive.write_bytes(bytes(times.st_size))
+    os.utime(archive, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert prepared("listops", tmp_path / "b", tmp_path / "cache") == before
 
 
 def test_files_that_are_unpacked_go_before_the_archive(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def _key(task: Task, spec: Spec, source: str, request: Request, archive: Path | 
             f"task '{task.name}' doesn't say which files it reads: declare its `layouts`, or "
             "override `origin`"
         )
-    files = digest(origin, request.data_dir)
+    files = digest(origin, request.data_dir, contents=archive is None)
     parts = [FORMAT, str(spec), source, request.limit, length, task.revision, files]
     identity = json.dumps([*parts, _own_code(task)])
     return hashlib.sha256(identity.encode()).hexdigest()[:10]

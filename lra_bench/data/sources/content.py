@@ -11,19 +11,23 @@ from pathlib import Path
 SAMPLED = 256
 
 
-def digest(files: Sequence[Path], root: Path | None) -> str:
-    """SHA-256 over the path below `root`, size and time of every file, and the content.
+def digest(files: Sequence[Path], root: Path | None, contents: bool = True) -> str:
+    """SHA-256 over the path below `root`, size and time of every file, and their contents.
 
     Of more than 256 files the content of so many is read: a release of 200,000 images would take
     minutes on a shared disk, and takes some two seconds on a local one as it is. A file that can't
     be read counts as absent: whoever reads it will say so.
+
+    Args:
+        contents: whether they count; not of an archive, which may have gigabytes.
     """
     seen, above = hashlib.sha256(), f"{root}{os.sep}"
     for file in files:
         name = os.fspath(file).removeprefix(above)
         seen.update(f"{name}\0{_size_and_time(file)}\n".encode(errors="surrogateescape"))
-    for at in range(min(SAMPLED, len(files))):
-        seen.update(_content(files[at * len(files) // min(SAMPLED, len(files))]))
+    sampled = min(SAMPLED, len(files)) if contents else 0
+    for at in range(sampled):
+        seen.update(_content(files[at * len(files) // sampled]))
     return seen.hexdigest()
 
 
