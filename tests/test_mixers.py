@@ -13,6 +13,7 @@ from lra_bench.errors import InputError
 from lra_bench.mixers import mixers
 from lra_bench.mixers.conv import Conv
 from lra_bench.mixers.linear import Linear
+from lra_bench.mixers.linformer import Linformer
 from lra_bench.registry import Spec
 
 NONE = Encoding(SMALL)
@@ -79,11 +80,30 @@ def test_a_window_over_everything_is_softmax() -> None:
     torch.testing.assert_close(ours(x, lengths)[real], softmax(x, lengths)[real])
 
 
-@pytest.mark.parametrize("spec", ["local:window=3", "conv"])
+def test_linformer_that_keeps_every_key_is_softmax() -> None:
+    ours, softmax = (
+        Pairing(encodings.parse("rope"), mixers.parse(text)).build()
+        for text in ("linformer:rank=20", "softmax")
+    )
+    assert isinstance(ours.mixer, Linformer)
+    ours.mixer.load_state_dict(softmax.mixer.state_dict(), strict=False)
+    with torch.no_grad():
+        ours.mixer.compression.copy_(torch.eye(20, ours.geometry.total))
+    x = ours.tokens(3, 20)
+    torch.testing.assert_close(ours(x), softmax(x))
+
+
+@pytest.mark.parametrize("text", ["linformer:rank=0"])
+def test_a_size_below_one_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="=0; at least 1 is needed"):
+        mixers.create(mixers.parse(text), SMALL)
+
+
+@pytest.mark.parametrize("spec", ["local:window=3", "conv", "linformer"])
 def test_what_stands_at_padding_stays_finite(spec: str) -> None:
     pair = Pairing(Spec("none"), mixers.parse(spec)).build()
     x = pair.tokens(2, 20).requires_grad_()
-    out = pair(x, torch.tensor([20, 2]))
+    out = pair(x, torch.tensor([20, 0]))
     out.sum().backward()
     assert out.isfinite().all()
     assert x.grad is not None

@@ -22,6 +22,8 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
     pair = pairing.build()
     if not pair.encoding.relative:
         return Outcome("n.a.", detail="does not call itself relative")
+    if not pair.mixer.relative:
+        return Outcome("n.a.", detail="its mixer has places of its own")
     if pair.encoding.stochastic:
         return _in_expectation(pair)
     x, content = pair.tokens(2, SMALL.total), pair.tokens(2, 6, seed=3)

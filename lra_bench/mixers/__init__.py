@@ -21,6 +21,7 @@ mixers: Registry[Mixer] = Registry(
         "linear": f"{_HERE}.linear:Linear",
         "performer": f"{_HERE}.performer:Performer",
         "local": f"{_HERE}.local:Local",
+        "linformer": f"{_HERE}.linformer:Linformer",
         "conv": f"{_HERE}.conv:Conv",
     },
 )

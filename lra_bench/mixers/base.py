@@ -29,6 +29,7 @@ class Mixer(nn.Module):
         bias_kinds: which shapes of `bias` it can add.
         provides: properties an encoding may need, such as `nonnegative features`; an instance
             may narrow this by its parameters.
+        relative: shifting all tokens changes nothing, given an encoding of which that is true.
 
     A class may bring its own naive definition as a class attribute `oracle`, an instance or
     subclass of `lra_bench.check.mixer_oracles.MixerOracle`, for `check` to hold it against.
@@ -38,6 +39,7 @@ class Mixer(nn.Module):
     hooks: ClassVar[frozenset[str]] = frozenset({"embed"})
     bias_kinds: ClassVar[frozenset[str]] = frozenset()
     provides: frozenset[str] = frozenset()
+    relative: ClassVar[bool] = True
 
     def __init__(self, geometry: Geometry, dropout: float = 0.0) -> None:
         super().__init__()

@@ -9,12 +9,14 @@ from __future__ import annotations
 from lra_bench.check.mixer_oracles.base import AttentionOracle, MixerOracle, Order
 from lra_bench.check.mixer_oracles.conv import ConvOracle
 from lra_bench.check.mixer_oracles.linear import LinearOracle
+from lra_bench.check.mixer_oracles.linformer import LinformerOracle
 from lra_bench.check.mixer_oracles.local import LocalOracle
 from lra_bench.check.mixer_oracles.performer import PerformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
 from lra_bench.mixers.base import Mixer
 from lra_bench.mixers.conv import Conv
 from lra_bench.mixers.linear import Linear
+from lra_bench.mixers.linformer import Linformer
 from lra_bench.mixers.local import Local
 from lra_bench.mixers.performer import Performer
 from lra_bench.mixers.softmax import Softmax
@@ -26,6 +28,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Linear: LinearOracle(),
     Performer: PerformerOracle(),
     Local: LocalOracle(),
+    Linformer: LinformerOracle(),
     Conv: ConvOracle(),
 }
 

@@ -65,18 +65,29 @@ class AttentionOracle(MixerOracle):
             linear(projection, x).unflatten(-1, sizes).transpose(1, 2)
             for projection in (mixer.query, mixer.key, mixer.value)
         )
+        out = self.attend(mixer, (q, k, v), real, order)
+        mixing = order.oracle.mix(order.encoding, n)
+        if mixing is not None:
+            out = out + (mixing * real[:, None, None, :]) @ v
+        return linear(mixer.out, out.transpose(1, 2).flatten(2))
+
+    def attend(
+        self,
+        attention: Attention,
+        qkv: tuple[Tensor, Tensor, Tensor],
+        real: Bool[Tensor, "batch n"],
+        order: Order,
+    ) -> Float[Tensor, "batch heads n d"]:
+        """`Attention.attend` of float64 queries, keys and values."""
+        q, k, v = qkv
         encoding, oracle = order.encoding, order.oracle
         numerator, denominator = self.weights(
-            mixer,
+            attention,
             lambda phi: oracle.pairwise(encoding, phi, q, k, order.lengths, order.codes),
         )
-        bias, columns = oracle.bias(encoding, n), real[:, None, None, :]
+        bias, columns = oracle.bias(encoding, v.shape[-2]), real[:, None, None, :]
         factors = columns.double() if bias is None else columns * bias.exp()
-        out = self.combine(mixer, numerator * factors, denominator * factors, v)
-        mixing = oracle.mix(encoding, n)
-        if mixing is not None:
-            out = out + (mixing * columns) @ v
-        return linear(mixer.out, out.transpose(1, 2).flatten(2))
+        return self.combine(attention, numerator * factors, denominator * factors, v)
 
     def weights(self, attention: Attention, pairwise: Pairwise) -> tuple[Pairs, Pairs]:
         """(numerator, denominator) of every query and key, before bias and padding.
