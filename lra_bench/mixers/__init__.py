@@ -23,5 +23,6 @@ mixers: Registry[Mixer] = Registry(
         "local": f"{_HERE}.local:Local",
         "linformer": f"{_HERE}.linformer:Linformer",
         "conv": f"{_HERE}.conv:Conv",
+        "decay": f"{_HERE}.decay:Decay",
     },
 )

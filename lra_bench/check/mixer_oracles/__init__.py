@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lra_bench.check.mixer_oracles.base import AttentionOracle, MixerOracle, Order
 from lra_bench.check.mixer_oracles.conv import ConvOracle
+from lra_bench.check.mixer_oracles.decay import DecayOracle
 from lra_bench.check.mixer_oracles.linear import LinearOracle
 from lra_bench.check.mixer_oracles.linformer import LinformerOracle
 from lra_bench.check.mixer_oracles.local import LocalOracle
@@ -15,6 +16,7 @@ from lra_bench.check.mixer_oracles.performer import PerformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
 from lra_bench.mixers.base import Mixer
 from lra_bench.mixers.conv import Conv
+from lra_bench.mixers.decay import Decay
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.linformer import Linformer
 from lra_bench.mixers.local import Local
@@ -30,6 +32,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Local: LocalOracle(),
     Linformer: LinformerOracle(),
     Conv: ConvOracle(),
+    Decay: DecayOracle(),
 }
 
 
