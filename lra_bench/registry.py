@@ -76,6 +76,9 @@ class Registry(Generic[Part]):
         builtins: name → `module:Class` of the parts that come with the suite.
         combined: `module:Class` built of several parts, each with its name, or None where parts
             can't be combined.
+
+    Attributes:
+        plugins: the classes that were registered, and those of entry points that were imported.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class Registry(Generic[Part]):
         self.kind, self.group = kind, group
         self._base, self._takes, self._combined = base, takes, combined
         self._targets = dict(builtins)
-        self._classes: dict[str, type[Part]] = {}
+        self.plugins: dict[str, type[Part]] = {}
         self._installed: dict[str, str] | None = None
 
     def register(self, name: str) -> Callable[[type[Part]], type[Part]]:
@@ -103,7 +106,7 @@ class Registry(Generic[Part]):
                 raise InputError(
                     f"{self.kind} name '{name}' may not hold any of ':,=+ /\\' or be empty"
                 )
-            self._classes[name] = self._fit(name, part)
+            self.plugins[name] = self._fit(name, part)
             return part
 
         return add
@@ -114,15 +117,15 @@ class Registry(Generic[Part]):
 
     def names(self) -> list[str]:
         """All registered names, built-in ones first, in the order of their registration."""
-        return [*self._targets, *self._installed_targets(), *self._classes]
+        return [*self._targets, *self._installed_targets(), *self.plugins]
 
     def get(self, name: str) -> type[Part]:
         """The class registered as `name`. Raises InputError with the nearest name."""
         if name in self._targets:
             return _import_target(self._targets[name])
-        if name not in self._classes:
-            self._classes[name] = self._import_installed(name)
-        return self._classes[name]
+        if name not in self.plugins:
+            self.plugins[name] = self._import_installed(name)
+        return self.plugins[name]
 
     def describe(self, name: str) -> Description:
         """Summary and parameters of a part, without importing a built-in one."""
@@ -188,7 +191,7 @@ class Registry(Generic[Part]):
         if self._installed is None:
             points = entry_points(group=self.group)
             self._installed = {p.name: p.value for p in points if p.name not in self._targets}
-        return {name: at for name, at in self._installed.items() if name not in self._classes}
+        return {name: at for name, at in self._installed.items() if name not in self.plugins}
 
     def _import_installed(self, name: str) -> type[Part]:
         installed = self._installed_targets()

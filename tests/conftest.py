@@ -10,7 +10,8 @@ import pytest
 from hypothesis import settings
 
 from tests import shapes
-from tests.skips import AllowedSkips
+
+pytest_plugins = ["tests.skips"]
 
 shapes.install("lra_bench")
 
@@ -25,17 +26,6 @@ os.environ.setdefault("LRA_BENCH_BLOCK_SECONDS", "0")
 # with a handler here the programs that tests start and interrupt begin as in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--allowed-skips", type=Path, help="fail on other reasons than this file's")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    path = config.getoption("--allowed-skips")
-    # Processes that share the tests report to the one that started them.
-    if path is not None and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(AllowedSkips(path))
 
 
 @pytest.fixture(scope="session")

@@ -51,3 +51,16 @@ class AllowedSkips:
         for reason, count in sorted(self.skipped.items()):
             said = "" if self.is_allowed(reason) else f"NOT ALLOWED by {self.path}: "
             terminalreporter.write_line(f"skipped {count}: {said}{reason}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the option."""
+    parser.addoption("--allowed-skips", type=Path, help="fail on other reasons than this file's")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather skips where the option is given."""
+    path = config.getoption("--allowed-skips")
+    # Processes that share the tests report to the one that started them.
+    if path is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(AllowedSkips(path))

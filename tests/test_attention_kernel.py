@@ -26,6 +26,7 @@ from lra_bench.mixers.attention import Attention
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.performer import Performer, draw_normal, draw_orthogonal
 from lra_bench.mixers.softmax import dense
+from tests.replacing import replace
 
 GEOMETRY = Geometry(length=12, heads=2, head_dim=8, dim=16)
 NONE = Encoding(GEOMETRY)
@@ -230,7 +231,7 @@ def test_toeplitz_runs_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch)
     q, k, v = inputs(7)
     factors = torch.rand(2, 13, dtype=torch.float64)
     whole = weigh_toeplitz(q, k, v, factors)
-    monkeypatch.setattr(toeplitz, "HELD_ON_CPU", 1)
+    replace(monkeypatch, toeplitz, toeplitz.HELD_ON_CPU, 1)
     torch.testing.assert_close(weigh_toeplitz(q, k, v, factors), whole)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lra_bench.check import compiled, suite
+from lra_bench.check import compiled, effort, suite
 from lra_bench.check.effort import Effort
 from lra_bench.check.order import exponent
 from lra_bench.check.outcome import Outcome, judge, worst
@@ -52,8 +52,8 @@ from lra_bench.encodings.base import Encoding
 @pytest.fixture
 def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registries that forget what the test registers."""
-    for registry in (encodings, mixers):
-        monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+    replace(monkeypatch, encodings, encodings.plugins, dict(encodings.plugins))
+    replace(monkeypatch, mixers, mixers.plugins, dict(mixers.plugins))
 
 
 def plugin(directory: Path, body: str) -> Path:
@@ -299,7 +299,7 @@ def test_the_command_prints_a_table_and_answers_zero(capsys: pytest.CaptureFixtu
 def test_the_command_names_what_a_plugin_breaks_and_answers_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lra_bench.check.effort.effort_of", lambda *, quick: BRIEF)
+    replace(monkeypatch, effort, effort.effort_of, lambda *, quick: BRIEF)
     file = plugin(tmp_path, BROKEN["padding leak"][0])
     assert main(["check", "--plugins", str(file), "--quick"]) == 1
     printed = capsys.readouterr()

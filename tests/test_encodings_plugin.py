@@ -12,6 +12,7 @@ from lra_bench.check.oracles import oracle_of
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Geometry, Layout
 from lra_bench.registry import load_plugin
+from tests.replacing import replace
 
 PAGE = Path(__file__).parents[1] / "docs" / "adding-an-encoding.md"
 
@@ -22,7 +23,7 @@ def test_the_documented_plugin_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
     plugin = tmp_path / "documented_root.py"
     plugin.write_text("\n\n".join(blocks))
     # What is registered here is forgotten after the test.
-    monkeypatch.setattr(encodings, "_classes", dict(encodings._classes))
+    replace(monkeypatch, encodings, encodings.plugins, dict(encodings.plugins))
     load_plugin(plugin)
 
     assert "root" in encodings.names()

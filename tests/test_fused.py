@@ -23,6 +23,7 @@ from lra_bench.mixers import mixers
 from lra_bench.model.classifier import build
 from lra_bench.registry import Spec
 from lra_bench.tasks import tasks
+from tests.replacing import replace
 
 SEED = 123
 WIDTHS = [1, 5, 32, 64, 100]
@@ -37,8 +38,9 @@ every_width = pytest.mark.parametrize("width", WIDTHS)
 @pytest.fixture(autouse=True)
 def same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    for module in (dropout, residual_norm, softmax):
-        monkeypatch.setattr(module, "draw_seed", lambda: SEED)
+    replace(monkeypatch, dropout, dropout.draw_seed, lambda: SEED)
+    replace(monkeypatch, residual_norm, residual_norm.draw_seed, lambda: SEED)
+    replace(monkeypatch, softmax, softmax.draw_seed, lambda: SEED)
 
 
 def mask_of(shape: tuple[int, ...], rate: float) -> Tensor:
@@ -190,7 +192,7 @@ def test_softmax_attention_with_dropout(
 ) -> None:
     batch, n, scale, rate = 2, 37, 0.4, 0.3
     # Several blocks a head, the last of them a short one.
-    monkeypatch.setattr(softmax, "BLOCK", 10 * n)
+    replace(monkeypatch, softmax, softmax.BLOCK, 10 * n)
     q, k, v = (torch.randn(batch, 3, n, d).to(dtype) for d in (8, 8, 5))
     bias = [torch.randn(3, n, n).to(dtype)] if biased else []
     keys = torch.arange(n) < torch.tensor([[n], [20]]) if masked else None
@@ -261,8 +263,10 @@ def test_masks_drop_at_their_rate_and_independently(rate: float) -> None:
     assert abs(neighbours) < 5 / centred.numel() ** 0.5
 
 
-def test_another_seed_is_another_mask() -> None:
-    one, two = (dropout._dropped(torch.ones(100, 64), 0.5, seed) for seed in (1, 2))
+def test_another_seed_is_another_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = mask_of((100, 64), 0.5)
+    replace(monkeypatch, dropout, dropout.draw_seed, lambda: SEED + 1)
+    two = mask_of((100, 64), 0.5)
     assert 0.45 < (one == two).double().mean() < 0.55
 
 
@@ -300,7 +304,7 @@ def test_a_model_without_the_kernels_is_the_same(
     tokens *= torch.arange(40) < lengths[:, None]
     found = []
     for available in (library.library(), None):
-        monkeypatch.setattr(library, "library", lambda available=available: available)
+        replace(monkeypatch, library, library.library, lambda available=available: available)
         network.zero_grad()
         torch.manual_seed(1)
         scores = network(tokens, lengths, torch.Generator().manual_seed(0))

@@ -19,7 +19,6 @@ from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
 from lra_bench.fused.library import library
 from lra_bench.measure.memory import free_memory
-from lra_bench.measure.throughput import seconds_per_call
 from lra_bench.results.record import Memory, Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import identity_of
@@ -169,8 +168,8 @@ def test_a_launcher_that_can_not_be_had_is_one_clear_line(
 
 
 def test_cores_are_dealt_out_in_disjoint_parts() -> None:
-    assert local._dealt([0, 1, 2, 3, 4], 2) == [(0, 1), (2, 3, 4)]
-    assert local._dealt([0, 1], 3) == [(0,), (1,), (0,)]
+    assert local.dealt([0, 1, 2, 3, 4], 2) == [(0, 1), (2, 3, 4)]
+    assert local.dealt([0, 1], 3) == [(0,), (1,), (0,)]
     with pytest.raises(InputError, match="at least 1"):
         local.Local(0, "cpu")
 
@@ -207,14 +206,14 @@ def test_a_cell_waits_until_memory_holds_it(
 ) -> None:
     replace(monkeypatch, local, local.free_memory, lambda device: 1000)
 
-    class Idle(local._Worker):
+    class Idle(local.Worker):
         """A worker without a process."""
 
         def __init__(self, slot: int) -> None:
             self.slot, self.place, self.device = slot, Place("cpu", (0,)), CPU
             self.ready, self.task = True, None
 
-        def assign(self, task: local._Task) -> None:
+        def assign(self, task: Any) -> None:
             self.task = task
 
         def still_to_take(self) -> int:
@@ -223,17 +222,17 @@ def test_a_cell_waits_until_memory_holds_it(
     store = ResultsStore(tmp_path)
     store.create()
     jobs = [Job(small_cell(steps=steps), tmp_path) for steps in (1, 2, 3)]
-    pool = local._Pool(local.Local(3, "cpu"), jobs, store, StudyProgress(3, 3))
+    pool = local.Pool(local.Local(3, "cpu"), jobs, store, StudyProgress(3, 3))
     for task, need in zip(pool.waiting, (700, 400, 200), strict=True):
         task.need = need
     pool.workers = {slot: Idle(slot) for slot in range(3)}
-    pool._hand_out()
+    pool.hand_out()
     # 700 and 200 fit into 1000; 400 waits, and goes out when 700 has ended.
     running = [one.task and one.task.need for one in pool.workers.values()]
     assert running == [700, 200, None]
     assert "waiting for memory" in capsys.readouterr().err
     pool.workers[0].task = None
-    pool._hand_out()
+    pool.hand_out()
     assert [one.task and one.task.need for one in pool.workers.values()] == [400, 200, None]
 
 
@@ -246,7 +245,6 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, A
     """What a Ray task is sent: a cell, its data, and a plugin; its store is shared."""
     library()  # Or it would be compiled once more, into the cache of this test.
     monkeypatch.setenv("LRA_BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(seconds_per_call, "__defaults__", (1, 0.0))
     prepared = prepared_set(tmp_path / "set")
     store = ResultsStore(tmp_path / "results")
     store.create()
@@ -267,7 +265,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, A
         "environment": {},
     }
     # As a node's process ends, so does what it registered.
-    encodings._classes.pop("shipped", None)
+    encodings.plugins.pop("shipped", None)
     for name in [name for name in sys.modules if name.startswith("lra_bench_plugin_shipped")]:
         del sys.modules[name]
 

@@ -12,6 +12,7 @@ from lra_bench.check.effort import Effort
 from lra_bench.check.suite import INVARIANTS, examine, parse_part
 from lra_bench.mixers import mixers
 from lra_bench.registry import load_plugin
+from tests.replacing import replace
 
 PAGE = Path(__file__).parents[1] / "docs" / "mixers.md"
 
@@ -29,7 +30,7 @@ SHOWN = (
 def test_the_attention_in_the_docs_passes_the_suite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mixers, "_classes", dict(mixers._classes))
+    replace(monkeypatch, mixers, mixers.plugins, dict(mixers.plugins))
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     file = tmp_path / "square.py"
     file.write_text(code)

@@ -15,6 +15,7 @@ from lra_bench.errors import InputError
 from lra_bench.measure import throughput
 from lra_bench.measure.memory import PeakMemory
 from lra_bench.measure.throughput import FEWEST_BLOCKS, seconds_per_call
+from lra_bench.profiling import process
 from lra_bench.profiling.phases import Stopwatch, TimedTrainer, measure_phases, timed
 from lra_bench.profiling.plan import Measurement, ProfileStudy, plan, sized_task, why_invalid
 from lra_bench.profiling.process import Request, measure
@@ -183,14 +184,15 @@ def test_a_killed_process_ran_out_of_memory_and_the_study_goes_on(tmp_path: Path
     assert run_profile(broken, planned, store, tmp_path, CPU, limit=120) == {}
 
 
-def test_an_error_in_the_process_is_a_record_with_its_traceback(tmp_path: Path) -> None:
+def test_an_error_in_the_process_is_a_record_with_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cell = small_cell()
     broken = cell.model_copy(update={"encoding": Spec("rope", (("no_such", 1),))})
     request = Request(cell=broken, tokens="random", device="cpu", result=tmp_path / "unused")
     # In a process of its own its memory would be limited, here it must not be.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lra_bench.profiling.process.stay_within_free_memory", lambda: None)
-        record = measure(request)
+    replace(monkeypatch, process, process.stay_within_free_memory, lambda: None)
+    record = measure(request)
     assert record.status == "failed"
     assert "no_such" in str(record.reason)
     assert "Traceback" in record.log
@@ -223,7 +225,7 @@ def test_phases_add_up_to_the_step() -> None:
 def test_the_command_lists_invalid_pairs_and_runs_plugins(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encodings, "_classes", dict(encodings._classes))
+    replace(monkeypatch, encodings, encodings.plugins, dict(encodings.plugins))
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "from lra_bench.encodings import encodings\n"

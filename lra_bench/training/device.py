@@ -60,7 +60,8 @@ def _has_native_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device)[0] >= 8
     # AMX and AVX512-BF16 multiply bfloat16 natively; elsewhere it is emulated and slower.
     return device.type == "cpu" and (
-        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+        or torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001
     )
 
 

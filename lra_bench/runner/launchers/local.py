@@ -48,7 +48,7 @@ class _Task:
     not_before: float = 0.0
 
 
-class _Worker:
+class Worker:
     """A worker process as the launcher sees it."""
 
     def __init__(self, slot: int, place: Place, root: Path, plugins: Sequence[Path]) -> None:
@@ -120,10 +120,10 @@ class Local(Launcher):
 
     def run(self, jobs: list[Job], store: ResultsStore, progress: StudyProgress) -> Counter[str]:
         """Run the jobs; raises OSError where no worker can be started."""
-        return _Pool(self, jobs, store, progress).run()
+        return Pool(self, jobs, store, progress).run()
 
 
-class _Pool:
+class Pool:
     """The workers of one run, the tasks that wait, and who does what."""
 
     def __init__(
@@ -132,17 +132,18 @@ class _Pool:
         self.launcher, self.store, self.progress = launcher, store, progress
         self.needs = Needs(_readable(store))
         self.waiting = [_Task(job, self.needs.of(job.cell)) for job in jobs]
-        self.workers: dict[int, _Worker] = {}
+        self.workers: dict[int, Worker] = {}
         self.outcome: Counter[str] = Counter()
         self.free_when_idle: dict[torch.device, int] = {}
         self.false_starts = 0
         self.said = ""
 
     def run(self) -> Counter[str]:
+        """Bring all tasks to their end."""
         try:
             while self.waiting or self._busy():
                 self._start_workers()
-                self._hand_out()
+                self.hand_out()
                 self._listen()
         except BaseException:
             self._interrupt()
@@ -151,7 +152,7 @@ class _Pool:
             self._end()
         return self.outcome
 
-    def _busy(self) -> list[_Worker]:
+    def _busy(self) -> list[Worker]:
         return [one for one in self.workers.values() if one.task is not None]
 
     def _start_workers(self) -> None:
@@ -160,9 +161,9 @@ class _Pool:
             if len(self.workers) >= wanted:
                 return
             if slot not in self.workers:
-                self.workers[slot] = _Worker(slot, place, self.store.root, self.launcher.plugins)
+                self.workers[slot] = Worker(slot, place, self.store.root, self.launcher.plugins)
 
-    def _hand_out(self) -> None:
+    def hand_out(self) -> None:
         """Give every idle worker the first task that its device's memory holds."""
         for one in self.workers.values():
             if not one.ready or one.task is not None:
@@ -206,7 +207,7 @@ class _Pool:
             else:
                 self._take(one, message)
 
-    def _take(self, one: _Worker, message: dict[str, Any]) -> None:
+    def _take(self, one: Worker, message: dict[str, Any]) -> None:
         if message["kind"] == "ready":
             one.ready, self.false_starts = True, 0
             return
@@ -246,7 +247,7 @@ class _Pool:
         for other in self.waiting:
             other.need = max(self.needs.of(other.job.cell), other.need if other.kills else 0)
 
-    def _bury(self, one: _Worker) -> None:
+    def _bury(self, one: Worker) -> None:
         """A worker has ended: its cell goes on elsewhere, or is given up."""
         del self.workers[one.slot]
         one.connection.close()
@@ -288,7 +289,7 @@ class _Pool:
             for one in self.workers.values():
                 self._drain(one, until)
 
-    def _drain(self, one: _Worker, until: float) -> None:
+    def _drain(self, one: Worker, until: float) -> None:
         """Read until the worker ends: one that writes into a full pipe would never."""
         with contextlib.suppress(EOFError, OSError):
             while one.connection.poll(max(0.0, until - time.monotonic())):
@@ -317,7 +318,7 @@ def places(workers: int | None, device: str) -> list[Place]:
         workers = len(devices) if devices != ["cpu"] else len(cores)
     return [
         Place(one, part)
-        for one, part in zip(itertools.cycle(devices), _dealt(cores, workers), strict=False)
+        for one, part in zip(itertools.cycle(devices), dealt(cores, workers), strict=False)
     ]
 
 
@@ -328,7 +329,8 @@ def _devices(device: str) -> list[str]:
     return [str(chosen)]
 
 
-def _dealt(cores: list[int], workers: int) -> list[tuple[int, ...]]:
+def dealt(cores: list[int], workers: int) -> list[tuple[int, ...]]:
+    """Each worker's cores: a part of its own, or one, shared, where there are too few."""
     if workers > len(cores):
         return [(cores[index % len(cores)],) for index in range(workers)]
     bounds = [index * len(cores) // workers for index in range(workers + 1)]
