@@ -17,7 +17,13 @@ from lra_bench.mixers import mixers
 from lra_bench.registry import Registry, Spec
 
 QUICK = effort_of(quick=True)
-SMALL_REACH = ("local:window=1", "local:window=3", "local:window=11", "conv:width=3")
+SMALL_REACH = (
+    "local:window=1",
+    "local:window=3",
+    "local:window=11",
+    "conv:width=3",
+    "nystrom:landmarks=4,convolution=3",
+)
 
 
 def defaults(registry: Registry) -> list[Spec]:

@@ -93,13 +93,13 @@ def test_linformer_that_keeps_every_key_is_softmax() -> None:
     torch.testing.assert_close(ours(x), softmax(x))
 
 
-@pytest.mark.parametrize("text", ["linformer:rank=0"])
+@pytest.mark.parametrize("text", ["linformer:rank=0", "nystrom:landmarks=0"])
 def test_a_size_below_one_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="=0; at least 1 is needed"):
         mixers.create(mixers.parse(text), SMALL)
 
 
-@pytest.mark.parametrize("spec", ["local:window=3", "conv", "linformer"])
+@pytest.mark.parametrize("spec", ["local:window=3", "conv", "linformer", "nystrom:convolution=3"])
 def test_what_stands_at_padding_stays_finite(spec: str) -> None:
     pair = Pairing(Spec("none"), mixers.parse(spec)).build()
     x = pair.tokens(2, 20).requires_grad_()

@@ -22,6 +22,7 @@ mixers: Registry[Mixer] = Registry(
         "performer": f"{_HERE}.performer:Performer",
         "local": f"{_HERE}.local:Local",
         "linformer": f"{_HERE}.linformer:Linformer",
+        "nystrom": f"{_HERE}.nystrom:Nystrom",
         "conv": f"{_HERE}.conv:Conv",
         "decay": f"{_HERE}.decay:Decay",
     },

@@ -12,6 +12,7 @@ from lra_bench.check.mixer_oracles.decay import DecayOracle
 from lra_bench.check.mixer_oracles.linear import LinearOracle
 from lra_bench.check.mixer_oracles.linformer import LinformerOracle
 from lra_bench.check.mixer_oracles.local import LocalOracle
+from lra_bench.check.mixer_oracles.nystrom import NystromOracle
 from lra_bench.check.mixer_oracles.performer import PerformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
 from lra_bench.mixers.base import Mixer
@@ -20,6 +21,7 @@ from lra_bench.mixers.decay import Decay
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.linformer import Linformer
 from lra_bench.mixers.local import Local
+from lra_bench.mixers.nystrom import Nystrom
 from lra_bench.mixers.performer import Performer
 from lra_bench.mixers.softmax import Softmax
 
@@ -31,6 +33,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Performer: PerformerOracle(),
     Local: LocalOracle(),
     Linformer: LinformerOracle(),
+    Nystrom: NystromOracle(),
     Conv: ConvOracle(),
     Decay: DecayOracle(),
 }

@@ -1,0 +1,44 @@
+"""Mixers that approximate another: their error falls as they are given more."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from lra_bench.check.pair import Pairing
+from lra_bench.mixers import mixers
+from lra_bench.registry import Spec
+
+LENGTHS = (64, 40)
+
+
+def real_outputs(text: str) -> Tensor:
+    """At the real tokens of two sequences whose neighbours are alike."""
+    pair = Pairing(Spec("none"), mixers.parse(text)).build().double()
+    walk = pair.tokens(2, LENGTHS[0]).cumsum(1) / 8
+    with torch.no_grad():
+        out = pair(walk, torch.tensor(LENGTHS))
+    return torch.cat([row[:length] for row, length in zip(out, LENGTHS, strict=True)])
+
+
+def errors(exact: str, approximations: list[str]) -> list[float]:
+    """Of each, relative to the size of what it approximates."""
+    expected = real_outputs(exact)
+    return [
+        ((real_outputs(text) - expected).norm() / expected.norm()).item() for text in approximations
+    ]
+
+
+@pytest.mark.parametrize(
+    ("exact", "approximation", "bounds"),
+    [("softmax", "nystrom:iterations=30,landmarks=", {2: 0.1, 16: 2e-3, 32: 1e-4, 64: 1e-9})],
+)
+def test_the_error_falls_with_what_is_spent(
+    exact: str, approximation: str, bounds: dict[int, float]
+) -> None:
+    found = errors(exact, [f"{approximation}{size}" for size in bounds])
+    assert all(error < bound for error, bound in zip(found, bounds.values(), strict=True))
+    assert all(less > more for less, more in pairwise(found))
