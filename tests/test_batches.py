@@ -129,3 +129,24 @@ def test_validation_is_held_out_of_training(tmp_path: Path) -> None:
         on_test = load(tmp_path / "set", Settings(length=4, selection=selection), 4, CPU)
         assert len(on_test.train) == total
         assert len(on_test.validation) == 10
+
+
+class Watched(np.ndarray):
+    """Counts how often something is taken out of it."""
+
+    taken = 0
+
+    def __getitem__(self, key):  # type: ignore[no-untyped-def]
+        Watched.taken += 1
+        return super().__getitem__(key)
+
+
+def test_a_window_is_put_in_order_once() -> None:
+    lengths = np.arange(1000).view(Watched)
+    order = BatchOrder(lengths, 4, 0, bucket=True)
+    Watched.taken = 0
+    for step in range(BatchOrder.WINDOW):
+        order.examples(step)
+    assert Watched.taken == 1
+    order.examples(BatchOrder.WINDOW)
+    assert Watched.taken == 2

@@ -249,6 +249,13 @@ def test_a_measurement_that_is_interrupted_is_taken_without_training_again(
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA driver error: out of memory"),
+        RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `create`"),
+        RuntimeError(
+            "level_zero backend failed with error: 39 (UR_RESULT_ERROR_OUT_OF_HOST_MEMORY)"
+        ),
         RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"),
     ],
 )
@@ -258,3 +265,15 @@ def test_lack_of_memory_is_known_by_whatever_name(error: Exception) -> None:
     assert not is_out_of_memory(wrapped)
     wrapped.__cause__ = error
     assert is_out_of_memory(wrapped)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("out of memory"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        RuntimeError("cuFFT error: CUFFT_INVALID_SIZE"),
+    ],
+)
+def test_other_errors_are_no_lack_of_memory(error: Exception) -> None:
+    assert not is_out_of_memory(error)

@@ -215,9 +215,9 @@ def test_a_run_goes_on_with_another_number_of_threads(prepared: Path, tmp_path: 
 
 
 def on_a_gpu(state: dict[str, Any]) -> str:
-    """As if saved on a GPU, whose generators have other states."""
+    """As if saved on a GPU, which draws dropout from a generator of another kind."""
     gpu = torch.zeros(16, dtype=torch.uint8)
-    state["random"] |= {"device": "cuda", "generator": gpu}
+    state["random"] |= {"device": "cuda"}
     state["draws"] = torch.cat([state["draws"][0], gpu])[None]
     return "on cpu, saved on cuda"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -131,16 +131,17 @@ class BatchOrder:
 
     def __init__(self, lengths: Int[ndarray, " examples"], batch: int, seed: int, bucket: bool):
         self.lengths, self.batch, self.seed, self.bucket = lengths, batch, seed, bucket
-        self._cached: tuple[int, ndarray] = (-1, np.empty(0, np.int64))
+        self._epochs, self._windows = _Latest(self._shuffled), _Latest(self._bucketed)
 
     def examples(self, step: int) -> Int[ndarray, " batch"]:
         """Indices of the examples of a step, counted from 0."""
         if not self.bucket:
             return self._stream(step * self.batch, (step + 1) * self.batch)
         window, within = divmod(step, self.WINDOW)
-        return self._window(window)[within]
+        batches: ndarray = self._windows.get(window)[within]
+        return batches
 
-    def _window(self, window: int) -> ndarray:
+    def _bucketed(self, window: int) -> ndarray:
         size = self.WINDOW * self.batch
         drawn = self._stream(window * size, (window + 1) * size)
         by_length = drawn[np.argsort(self.lengths[drawn], kind="stable")]
@@ -152,16 +153,26 @@ class BatchOrder:
         parts = []
         while start < stop:
             epoch, within = divmod(start, total)
-            part = self._epoch(epoch)[within : within + stop - start]
+            part = self._epochs.get(epoch)[within : within + stop - start]
             parts.append(part)
             start += len(part)
         return np.concatenate(parts)
 
-    def _epoch(self, epoch: int) -> ndarray:
-        if self._cached[0] != epoch:
-            order = np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.lengths))
-            self._cached = (epoch, order)
-        return self._cached[1]
+    def _shuffled(self, epoch: int) -> ndarray:
+        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.lengths))
+
+
+class _Latest:
+    """What was computed last, kept for steps that ask for the same."""
+
+    def __init__(self, compute: Callable[[int], ndarray]) -> None:
+        self._compute, self._number, self._value = compute, -1, np.empty(0, np.int64)
+
+    def get(self, number: int) -> ndarray:
+        """Of a whole number from 0."""
+        if number != self._number:
+            self._number, self._value = number, self._compute(number)
+        return self._value
 
 
 @dataclass(frozen=True)

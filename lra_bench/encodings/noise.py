@@ -12,18 +12,21 @@ from lra_bench.encodings.base import Layout
 def draw(*shape: int, layout: Layout) -> Float[Tensor, "*shape"]:
     """Standard normal numbers on the layout's device, from its generator.
 
-    The shape must not depend on the padded length, or padding would change later draws.
+    Where that is on another device, as on the CPU beside a GPU, a seed is drawn from it instead:
+    numbers would have to be waited for. The shape must not depend on the padded length, or padding
+    would change later draws.
     """
-    if layout.generator is None:
-        return torch.randn(shape, device=layout.device)
-    source = layout.generator.device
-    return torch.randn(shape, generator=layout.generator, device=source).to(layout.device)
+    source = layout.generator
+    if source is not None and source.device != layout.device:
+        source = torch.Generator(layout.device).manual_seed(int(draw_seed(layout)))
+    return torch.randn(shape, generator=source, device=layout.device)
 
 
 def draw_seed(layout: Layout) -> Int[Tensor, ""]:
     """A seed from the layout's generator, for noise whose amount depends on the length.
 
-    It stays where it was drawn; a generator on the CPU spares a GPU the wait for it.
+    It stays where it was drawn: from a generator on the CPU, as training has it, reading it waits
+    for no GPU.
     """
     source = torch.device("cpu") if layout.generator is None else layout.generator.device
     return torch.randint(2**62, (), generator=layout.generator, device=source)

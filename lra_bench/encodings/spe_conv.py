@@ -137,7 +137,7 @@ class ConvCodes(Codes):
         self.grad_kernels = torch.zeros_like(self.kernels)
         self.grads = [self.grad_kernels, self.grad_constant]
         longest = min(16, 1 << (self.columns - 1).bit_length()) if self.columns else 64
-        self.length = span_length(self.heads, self.width, self.realisations, longest=longest)
+        self.length = span_length(self.kernels, self.realisations, longest=longest)
         self.generator = torch.Generator(self.kernels.device)
         self.pieces: dict[int, Tensor] = {}
         self.matrices: dict[int, Tensor] = {}
@@ -153,7 +153,7 @@ class ConvCodes(Codes):
 
     def make(self, span: Span) -> Pair:
         """One matrix product a channel, and the constant code."""
-        made = self._matrix(span[1] - span[0]).flatten(-2) @ self._window(span).flatten(2, 3)
+        made = self._matrix(span[1] - span[0]) @ self._window(span).flatten(2, 3)
         return self._pair(made) + self.constant.unsqueeze(-2)
 
     def pull(self, span: Span, grad: Pair) -> None:
@@ -162,9 +162,7 @@ class ConvCodes(Codes):
         both = grad.movedim(0, 2).flatten(2, 3)
         length = span[1] - span[0]
         bands = both @ self._window(span).flatten(2, 3).mT
-        bands = bands.unflatten(-1, (self.rows, -1)).unflatten(2, (2, length))
-        for step in range(length):
-            self.grad_kernels += bands[..., step, :, step : step + self.taps]
+        self.grad_kernels += self._diagonals(bands.unflatten(2, (2, length))).sum(-3)
 
     def noise(self, n: int) -> Float[Tensor, "heads d rows columns R"]:
         """All noise that n positions need."""
@@ -177,16 +175,24 @@ class ConvCodes(Codes):
     def _pair(self, made: Float[Tensor, "heads d both R"]) -> Pair:
         return made.unflatten(2, (2, -1)).movedim(2, 0)
 
-    def _matrix(self, length: int) -> Float[Tensor, "heads d 2*{length} rows columns"]:
+    def _matrix(self, length: int) -> Float[Tensor, "heads d 2*{length} columns"]:
         """Row i holds the kernel from column i on, for q̄ and then for k̄."""
         if length not in self.matrices:
-            matrix = self.kernels.new_zeros(
-                self.heads, self.width, 2, length, self.rows, length + self.taps - 1
-            )
-            for step in range(length):
-                matrix[..., step, :, step : step + self.taps] = self.kernels
+            columns = self.rows * (length + self.taps - 1)
+            matrix = self.kernels.new_zeros(self.heads, self.width, 2, length, columns)
+            self._diagonals(matrix).copy_(self.kernels.unsqueeze(-3))
             self.matrices[length] = matrix.flatten(2, 3)
         return self.matrices[length]
+
+    def _diagonals(
+        self, bands: Float[Tensor, "heads d 2 length columns"]
+    ) -> Float[Tensor, "heads d 2 length {self.rows} {self.taps}"]:
+        """A view of what row i holds from column i of each row of the grid on, in turn."""
+        length = bands.shape[-2]
+        columns = length + self.taps - 1
+        bands = bands.contiguous()
+        strides = *bands.stride()[:3], self.rows * columns + 1, columns, 1
+        return bands.as_strided((*bands.shape[:4], self.rows, self.taps), strides)
 
     def _window(self, span: Span) -> Float[Tensor, "heads d rows columns R"]:
         """The noise under the kernels of a span."""

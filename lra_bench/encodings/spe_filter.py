@@ -16,8 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# Numbers of the codes held at a time, which should fit a core's second-level cache.
-HELD = 2**20
+# Numbers of the codes held at a time: they should fit a core's second-level cache, or fill a GPU.
+HELD_ON_CPU, HELD_ON_GPU = 2**20, 2**25
+# How much longer spans are where each operation on one costs a launch.
+LONGER_ON_GPU = 4
 
 Span = tuple[int, int]
 Pair = Float[Tensor, "2 heads d span R"]
@@ -76,10 +78,10 @@ def stochastic_filter(
         for start, stop in codes.spans(n):
             made = codes.make((start, stop))
             for x, code, out in zip((q, k), made, coded, strict=True):
-                for head in range(heads):
-                    run = x[:, head, start:stop].transpose(0, 1)
-                    product = torch.bmm(run, code[head].transpose(0, 1).to(x.dtype))
-                    out[:, head, start:stop] = product.transpose(0, 1)
+                for some in _together(x):
+                    run = _by_place(x[:, some, start:stop])
+                    product = torch.bmm(run, code[some].transpose(1, 2).flatten(0, 1).to(x.dtype))
+                    out[:, some, start:stop] = _by_sequence(product, stop - start)
     return coded
 
 
@@ -103,12 +105,14 @@ def _filter_backward(
             for x, grad, code, grad_code, out in zip(
                 (q, k), (grad_q, grad_k), made, grad_made, pulled, strict=True
             ):
-                for head in range(q.shape[1]):
-                    run = x[:, head, start:stop].permute(1, 2, 0)
-                    grad_run = grad[:, head, start:stop].transpose(0, 1).to(x.dtype)
-                    product = torch.bmm(grad_run, code[head].permute(1, 2, 0).to(x.dtype))
-                    out[:, head, start:stop] = product.transpose(0, 1)
-                    grad_code[head].transpose(0, 1).copy_(torch.bmm(run, grad_run))
+                for some in _together(x):
+                    run = _by_place(x[:, some, start:stop])
+                    grad_run = _by_place(grad[:, some, start:stop]).to(x.dtype)
+                    made_run = code[some].transpose(1, 2).flatten(0, 1).to(x.dtype)
+                    product = torch.bmm(grad_run, made_run.mT)
+                    out[:, some, start:stop] = _by_sequence(product, stop - start)
+                    pulled_code = torch.bmm(run.mT, grad_run).unflatten(0, (-1, stop - start))
+                    grad_code[some].transpose(1, 2).copy_(pulled_code)
             codes.pull((start, stop), grad_made)
     return [*pulled, *codes.grads]
 
@@ -149,7 +153,31 @@ def _backward(ctx: Any, grad_q: Tensor, grad_k: Tensor) -> tuple[Any, ...]:
 stochastic_filter.register_autograd(_backward, setup_context=_save)
 
 
-def span_length(heads: int, width: int, realisations: int, *, longest: int) -> int:
-    """How many positions' codes are made at a time: a power of two, 8 at least."""
-    room = HELD // (heads * width * 2 * realisations)
-    return max(8, min(longest, 1 << room.bit_length() >> 1))
+def _together(x: Tensor) -> list[slice]:
+    """The heads cut into what is multiplied at a time: one head on a CPU, all on a GPU."""
+    heads = x.shape[1]
+    return [slice(h, h + 1) for h in range(heads)] if x.device.type == "cpu" else [slice(heads)]
+
+
+def _by_place(x: Float[Tensor, "batch heads span c"]) -> Float[Tensor, "places batch c"]:
+    """Head by head, and position by position in it: as the codes lie."""
+    return x.permute(1, 2, 0, 3).flatten(0, 1)
+
+
+def _by_sequence(
+    x: Float[Tensor, "places batch c"], span: int
+) -> Float[Tensor, "batch heads {span} c"]:
+    """The inverse of `_by_place`."""
+    return x.unflatten(0, (-1, span)).permute(2, 0, 1, 3)
+
+
+def span_length(weights: Float[Tensor, "heads d *_"], realisations: int, *, longest: int) -> int:
+    """How many positions' codes are made at a time: a power of two, 8 at least.
+
+    `longest` is the most of them on a CPU.
+    """
+    heads, width, *_ = weights.shape
+    on_cpu = weights.device.type == "cpu"
+    held, most = (HELD_ON_CPU, longest) if on_cpu else (HELD_ON_GPU, LONGER_ON_GPU * longest)
+    room = held // (heads * width * 2 * realisations)
+    return max(8, min(most, 1 << room.bit_length() >> 1))

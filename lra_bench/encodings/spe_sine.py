@@ -130,9 +130,8 @@ class SineCodes(Codes):
         self.grad_angles = torch.zeros_like(self.angles)
         self.grad_weights = torch.zeros_like(self.weights)
         self.grads = [self.grad_angles, self.grad_weights]
-        heads, width, _ = self.angles.shape
         self.realisations = numbers[0]
-        self.length = span_length(heads, width, self.realisations, longest=128)
+        self.length = span_length(self.angles, self.realisations, longest=128)
 
     def spans(self, n: int) -> list[Span]:
         """Spans of one length, but for the last."""

@@ -35,10 +35,8 @@ def environment(device: torch.device, precision: str, compiled: bool) -> Environ
 @cache
 def device_name(device: torch.device) -> str:
     """What the hardware calls itself."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
     if device.type != "cpu":
-        return str(device)
+        return str(torch.get_device_module(device).get_device_name(device))
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -31,16 +31,18 @@ _SHARE_OF_FREE = 0.95
 class PeakMemory:
     """Peak memory between construction and `read`.
 
-    On CUDA the allocator's peak over what was allocated at the start; on Linux the peak resident
-    size of the process over its size at the start, freed memory given back first; elsewhere None.
+    On an accelerator its allocator's peak over what was allocated at the start; on a CPU under
+    Linux the peak resident size of the process over its size at the start, freed memory given back
+    first; elsewhere None.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._base: int | None = None
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            self._base = torch.cuda.memory_allocated(device)
+        if device.type != "cpu":
+            allocator = torch.get_device_module(device)
+            allocator.reset_peak_memory_stats(device)
+            self._base = allocator.memory_allocated(device)
             return
         return_freed_memory()
         with contextlib.suppress(OSError):
@@ -51,9 +53,10 @@ class PeakMemory:
         """The peak so far over the base, or None where the platform can't tell."""
         if self._base is None:
             return None
-        if self.device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(self.device)
-            return Memory(peak_bytes=peak - self._base, method="CUDA allocator, peak over base")
+        if self.device.type != "cpu":
+            peak = torch.get_device_module(self.device).max_memory_allocated(self.device)
+            method = f"{self.device.type.upper()} allocator, peak over base"
+            return Memory(peak_bytes=peak - self._base, method=method)
         return Memory(peak_bytes=max(0, _peak_resident() - self._base), method=RESIDENT)
 
 
@@ -72,8 +75,8 @@ def stay_within_free_memory() -> None:
 
 def free_memory(device: torch.device) -> int:
     """Bytes that could be allocated on a device now; on a CPU, within the container's limit."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    if device.type != "cpu":
+        return int(torch.get_device_module(device).mem_get_info(device)[0])
     return min([psutil.virtual_memory().available, *_left_in_groups()])
 
 

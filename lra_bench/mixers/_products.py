@@ -54,7 +54,7 @@ def append_ones(
     Aligned, a GPU gets columns in multiples of eight, as its tensor cores want them.
     """
     d = v.shape[-1]
-    columns = d + 8 - d % 8 if aligned and v.is_cuda else d + 1
+    columns = d + 8 - d % 8 if aligned and v.device.type != "cpu" else d + 1
     if serves(v, real):
         return fused.append_ones(v, real, columns)
     return _AppendOnes.apply(v, real, columns)

@@ -140,7 +140,7 @@ def _convolve(
 def _runs(q: Tensor, v: Tensor, size: int) -> Iterator[Run]:
     """Cut the convolutions into runs: one head, some sequences, some features, all channels."""
     batch, heads, width, _ = q.shape
-    held = HELD_ON_GPU if q.is_cuda else HELD_ON_CPU
+    held = HELD_ON_CPU if q.device.type == "cpu" else HELD_ON_GPU
     room = max(FEATURES_A_RUN, held // (v.shape[2] * size))
     features = min(width, room)
     sequences = max(1, room // width)

@@ -84,12 +84,12 @@ class Performer(KernelAttention):
             self._met, self.projection = (encoding, _channels(encoding, layout)), None
         redrawn = self.training and self.redraw == "forward"
         seed = int(draw_seed(layout)) if redrawn else self._fixed_seed
-        if seed != self._seed or self.projection is None:
+        held = self.projection
+        if seed != self._seed or held is None or held.device != layout.device:
             self._seed = seed
-            generator = torch.Generator().manual_seed(seed)
+            generator = torch.Generator(layout.device).manual_seed(seed)
             draw = draw_orthogonal if self.orthogonal else draw_normal
             self.projection = draw(self.number, self._met[1], generator)
-        self.projection = self.projection.to(layout.device)
 
     def map(
         self,
@@ -118,7 +118,7 @@ def _channels(encoding: Encoding, layout: Layout) -> int:
     if encoding.stage != "inputs":
         return geometry.head_dim
     n = geometry.prefix + 1
-    short = Layout(n, None, layout.device, layout.dtype, torch.Generator(layout.device))
+    short = Layout(n, None, layout.device, layout.dtype, torch.Generator())
     shape = 1, geometry.heads, n, geometry.head_dim
     q = torch.zeros(shape, device=layout.device, dtype=layout.dtype)
     with torch.no_grad():
@@ -128,8 +128,8 @@ def _channels(encoding: Encoding, layout: Layout) -> int:
 def draw_normal(
     rows: int, channels: int, generator: torch.Generator
 ) -> Float[Tensor, "rows channels"]:
-    """Independent standard normal rows."""
-    return torch.randn(rows, channels, generator=generator)
+    """Independent standard normal rows, on the generator's device."""
+    return torch.randn(rows, channels, generator=generator, device=generator.device)
 
 
 def draw_orthogonal(

@@ -32,4 +32,5 @@ class ResidualNorm(nn.LayerNorm):
             return residual_norm(x, branch, self.weight, self.bias, self.eps, rate)
         if branch is not None:
             x = x + functional.dropout(branch, rate)
-        return x, self(x)
+        # Autocast on a GPU would give it in float32, twice the memory, to be cast again at once.
+        return x, self(x).to(x.dtype)

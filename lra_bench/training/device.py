@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -15,16 +16,31 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto` takes CUDA where there is one, else the CPU. Raises InputError for others missing."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The device of that name; `auto` takes this machine's accelerator, else the CPU.
+
+    Of several processes that torchrun started, each gets its own of a kind, and touches no other.
+    Raises InputError for one that is missing, or has no float64, in which losses are summed.
+    """
     try:
-        device = torch.device(wanted)
-        torch.empty(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
+        device = _own(torch.device(_automatic() if wanted == "auto" else wanted))
+        torch.zeros(1, dtype=torch.float64, device=device).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"device '{wanted}' can't be used: {reason}") from None
     return device
+
+
+def _automatic() -> str:
+    """The accelerator's kind or `cpu`; Apple's GPUs have no float64."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return "cpu" if found is None or found.type == "mps" else found.type
+
+
+def _own(device: torch.device) -> torch.device:
+    rank = os.environ.get("LOCAL_RANK")
+    if device.type == "cpu" or device.index is not None or rank is None:
+        return device
+    return torch.device(device.type, int(rank))
 
 
 def choose_precision(settings: Settings, device: torch.device) -> Precision:
@@ -67,8 +83,17 @@ def _has_native_bfloat16(device: torch.device) -> bool:
 
 def synchronise(device: torch.device) -> None:
     """Wait until the device has done all work it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def is_usable(device: torch.device) -> bool:
+    """Whether it still works: after an assert in a kernel, none does any more in this process."""
+    try:
+        synchronise(device)
+    except RuntimeError:
+        return False
+    return True
 
 
 def precision_context(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

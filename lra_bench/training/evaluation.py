@@ -67,7 +67,7 @@ def _score(
     was_training = model.training
     model.eval()
     device = split.device
-    generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
+    generator = torch.Generator().manual_seed(EVALUATION_SEED)
     totals = torch.zeros(3, dtype=torch.float64, device=device)
     total, at_once = 0, batch
     for whole in split.evaluation_batches(batch, limit):
@@ -89,14 +89,14 @@ def _answers(
     at_once: int,
 ) -> tuple[int, Float[Tensor, " 3"]]:
     """How many examples of a batch fit at a time; correct, summed loss, not finite."""
-    drawn = generator.get_state()
+    drawn, device = generator.get_state(), batch.tokens.device
 
     def score(size: int) -> Tensor:
-        found = torch.zeros(3, dtype=torch.float64, device=generator.device)
+        found = torch.zeros(3, dtype=torch.float64, device=device)
         for part in _parts(batch, size):
             # All parts meet the draws that the whole batch would.
             generator.set_state(drawn)
-            with precision_context(generator.device, precision):
+            with precision_context(device, precision):
                 scores = model(part.tokens, part.lengths, generator)
             finite = scores.isfinite().all(dim=1)
             found[0] += (finite & (scores.argmax(dim=1) == part.labels)).sum()
@@ -104,7 +104,7 @@ def _answers(
             found[2] += (~finite).sum()
         return found
 
-    return first_that_fits(score, _halves(min(at_once, batch.examples)), generator.device)
+    return first_that_fits(score, _halves(min(at_once, batch.examples)), device)
 
 
 def _parts(batch: Batch, size: int) -> Iterator[Batch]:

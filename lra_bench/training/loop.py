@@ -123,7 +123,8 @@ class Trainer:
         self.order = BatchOrder(
             data.train.example_lengths, settings.batch, seed, settings.bucket and settings.trim
         )
-        self.generator = torch.Generator(self.device).manual_seed(seed)
+        # On the CPU, for what draws from a seed, such as noise made on a GPU, does not wait for it.
+        self.generator = torch.Generator().manual_seed(seed)
         # Summed loss and correct answers since the last evaluation: read there, not at each step.
         self.totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         self.seen = 0
@@ -209,6 +210,7 @@ class Trainer:
             self.state.step += 1
             self.progress.update(self.state.step, self.settings.steps, self._status())
             if self._must_save(interruption):
+                synchronise(self.device)
                 self.state.training_seconds += time.perf_counter() - start
                 self.state.data_seconds += gathered
                 self._save()
@@ -352,7 +354,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "totals": self.ranks.sum(self.totals.clone()),
             "seen": self._seen_by_all(),
-            "random": get_state(self.generator),
+            "random": get_state(self.generator, self.device),
             "draws": self.ranks.gather(get_draws(self.device)),
         }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -10,16 +12,11 @@ import torch
 
 Result = TypeVar("Result")
 
-# What libraries say below torch's own class of error: the system's allocator, C++, oneDNN, the
-# driver, cuBLAS and cuDNN, Apple's GPUs.
-_NO_MEMORY = (
-    "can't allocate memory",
-    "not enough memory",
-    "std::bad_alloc",
-    "could not create a memory object",
-    "CUDA error: out of memory",
-    "STATUS_ALLOC_FAILED",
-    "backend out of memory",
+# What libraries say below torch's own class of error: drivers and Apple's GPUs; cuBLAS, cuFFT,
+# cuDNN and the like; Intel's GPUs; the system's allocator, C++, oneDNN.
+_NO_MEMORY = re.compile(
+    r"out of memory|ALLOC(ATION)?_FAILED|OUT_OF_(DEVICE|HOST)_MEMORY"
+    r"|can't allocate memory|not enough memory|std::bad_alloc|could not create a memory object"
 )
 
 
@@ -27,7 +24,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception, or the one that it was raised from, says that memory ran out."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY):
+    if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
         return True
     return error.__cause__ is not None and is_out_of_memory(error.__cause__)
 
@@ -56,6 +53,10 @@ def first_that_fits(
 def give_back(device: torch.device) -> None:
     """Free what failed work left, and forget its peak: it is not what the rest needs."""
     gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
+    if device.type == "cpu":
+        return
+    # Where the device itself is what failed, this fails as well.
+    with contextlib.suppress(RuntimeError):
+        memory = torch.get_device_module(device)
+        memory.empty_cache()
+        memory.reset_peak_memory_stats(device)

@@ -18,31 +18,31 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def get_state(generator: torch.Generator) -> dict[str, Any]:
-    """The states of Python, NumPy and the encodings' generator, and the latter's kind of device."""
+def get_state(generator: torch.Generator, device: torch.device) -> dict[str, Any]:
+    """The states of Python, NumPy and the encodings' generator, and the kind of device."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
         "numpy": (name, [int(key) for key in keys], position, has_gauss, gauss),
         "generator": generator.get_state(),
-        "device": generator.device.type,
+        "device": device.type,
     }
 
 
 def set_state(state: dict[str, Any], generator: torch.Generator) -> None:
-    """Restore what `get_state` returned for a generator on the same kind of device."""
+    """Restore what `get_state` returned."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, np.array(keys, np.uint32), position, has_gauss, cached))
-    generator.set_state(state["generator"].cpu())
+    generator.set_state(state["generator"])
 
 
 def get_draws(device: torch.device) -> UInt8[Tensor, " bytes"]:
     """The states of torch's generators that dropout draws from, on the CPU and on this device."""
     states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(device))
+    if device.type != "cpu":
+        states.append(torch.get_device_module(device).get_rng_state(device))
     return torch.cat(states)
 
 
@@ -50,14 +50,14 @@ def set_draws(draws: UInt8[Tensor, " bytes"], device: torch.device) -> None:
     """Restore what `get_draws` returned."""
     size = len(torch.get_rng_state())
     torch.set_rng_state(draws[:size].clone())
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(draws[size:].clone(), device)
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(draws[size:].clone(), device)
 
 
 def obstacle(saved: dict[str, Any], device: torch.device, processes: int) -> str:
     """Why a checkpoint's random states can't be had here, in words; empty where they can.
 
-    Generators of different kinds of devices have states of different kinds, and each of several
+    Different kinds of devices draw dropout from generators of different kinds, and each of several
     processes has its own.
     """
     kind = saved["random"].get("device")
