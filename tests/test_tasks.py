@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -246,6 +247,28 @@ def test_a_missing_split_is_named(tmp_path):
     (tmp_path / "listops" / "basic_train.tsv").write_text("Source\tTarget\n1\t1\n")
     with pytest.raises(InputError, match=r"basic_val\.tsv is missing"):
         made("listops", "local", tmp_path / "cache", Request(data_dir=tmp_path))
+
+
+RELEASES = {
+    "listops": ("basic_{}.tsv", ("train", "val", "test"), "Source\tTarget\n", "1\t1\n"),
+    "retrieval": ("new_aan_pairs.{}.tsv", ("train", "eval", "test"), "", "1\ta\tb\tx\ty\n"),
+}
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("spoilt", [0, 1, 2])
+@pytest.mark.parametrize("task", RELEASES)
+def test_a_split_without_examples_is_named(tmp_path, task, spoilt, header):
+    """Or training would go on without what the release has to validate on."""
+    name, splits, head, example = RELEASES[task]
+    (tmp_path / task).mkdir()
+    for number, split in enumerate(splits):
+        content = head * header if number == spoilt else head + example
+        (tmp_path / task / name.format(split)).write_text(content)
+    told = re.escape(f"{tmp_path / task / name.format(splits[spoilt])}: no examples in it")
+    with pytest.raises(InputError, match=told):
+        made(task, "local", tmp_path / "cache", Request(data_dir=tmp_path))
+    assert not list((tmp_path / "cache").glob(f"{task}*"))
 
 
 def test_an_unreadable_photograph_is_named_by_its_row(photographs, tmp_path):
