@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from lra_bench import __version__
+from lra_bench import __version__, extras
 from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError, nearest, one_line
 
@@ -70,6 +70,11 @@ def _replace_what_cannot_be_written() -> None:
             stream.reconfigure(errors="replace")
 
 
+def _bad_input(problem: str) -> int:
+    print(f"lra-bench: {one_line(problem)}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
 def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -83,8 +88,11 @@ def _main(arguments: Sequence[str] | None) -> int:
         code: int = parsed.run(parsed)
         return code
     except InputError as error:
-        print(f"lra-bench: {one_line(str(error))}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return _bad_input(str(error))
+    except ModuleNotFoundError as error:
+        if (advice := extras.advice(error)) is None:
+            raise
+        return _bad_input(advice)
     except BrokenPipeError:
         sys.stderr.close()
         return 0

@@ -32,6 +32,7 @@ ORDER = [
     ["command_parser", "config"],
     ["registry"],
     ["parameters", "protocols"],
+    ["extras"],
     ["__version__", "cache", "drawing", "errors", "readable"],
 ]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from lra_bench import extras
 from lra_bench.cli import main
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import cell as cell_module
-from lra_bench.runner import loggers
 from lra_bench.runner.cell import run_cell
 from lra_bench.training.loop import Progress
 from tests.records import make_record
@@ -163,7 +163,7 @@ def test_tensorboard_holds_curve_scores_and_hyper_parameters(
 def test_a_logger_whose_package_is_absent_is_one_clear_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    replace(monkeypatch, loggers, loggers.find_spec, lambda name: None)
+    replace(monkeypatch, extras, extras.find_spec, lambda name: None)
     assert main(["run", "--log", "wandb", "--dry-run"]) == 2
     assert "needs the package 'wandb': pip install 'lra-bench[wandb]'" in capsys.readouterr().err
     assert main(["run", "--log", "mlflow", "--dry-run"]) == 2

@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from lra_bench import extras
 from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError, nearest
 from lra_bench.runner.launchers import LAUNCHERS
-from lra_bench.runner.loggers import LOGGERS, require
+from lra_bench.runner.loggers import LOGGERS
 
 if TYPE_CHECKING:
     from lra_bench.config import Study
@@ -83,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     from lra_bench.results.store import ResultsStore
     from lra_bench.runner.plan import Retry, plan, usual_output
 
-    require(arguments.log)
+    for logger in arguments.log:
+        extras.require(logger, f"--log {logger}")
     if arguments.retry is not None and arguments.retry not in (known := get_args(Retry)):
         raise InputError(f"--retry '{arguments.retry}': {nearest(arguments.retry, known)}")
     study = Study.read(arguments.study, flags_of(Study, arguments))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lra_bench import extras
 from lra_bench.config import Cell, Study
 from lra_bench.data.division import warnings_of
 from lra_bench.data.request import Request
@@ -58,7 +59,8 @@ def prepare_all(cells: Iterable[Cell], study: Study, cache: Path) -> PreparedSet
         except InputError as error:
             sets.problems[key] = str(error)
         except Exception as error:
-            sets.problems[key] = f"{cell.task}: {type(error).__name__}: {error}"
+            advice = extras.advice(error)
+            sets.problems[key] = f"{cell.task}: {advice or f'{type(error).__name__}: {error}'}"
     if sets.problems and not sets.directories:
         first, *others = sets.problems.values()
         other = "1 other set" if len(others) == 1 else f"{len(others)} other sets"
