@@ -25,5 +25,6 @@ mixers: Registry[Mixer] = Registry(
         "nystrom": f"{_HERE}.nystrom:Nystrom",
         "conv": f"{_HERE}.conv:Conv",
         "decay": f"{_HERE}.decay:Decay",
+        "transnormer": f"{_HERE}.transnormer:TransNormer",
     },
 )

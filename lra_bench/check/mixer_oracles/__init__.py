@@ -15,6 +15,7 @@ from lra_bench.check.mixer_oracles.local import LocalOracle
 from lra_bench.check.mixer_oracles.nystrom import NystromOracle
 from lra_bench.check.mixer_oracles.performer import PerformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
+from lra_bench.check.mixer_oracles.transnormer import TransNormerOracle
 from lra_bench.mixers.base import Mixer
 from lra_bench.mixers.conv import Conv
 from lra_bench.mixers.decay import Decay
@@ -24,6 +25,7 @@ from lra_bench.mixers.local import Local
 from lra_bench.mixers.nystrom import Nystrom
 from lra_bench.mixers.performer import Performer
 from lra_bench.mixers.softmax import Softmax
+from lra_bench.mixers.transnormer import TransNormer
 
 __all__ = ["AttentionOracle", "MixerOracle", "Order", "mixer_oracle_of"]
 
@@ -36,6 +38,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Nystrom: NystromOracle(),
     Conv: ConvOracle(),
     Decay: DecayOracle(),
+    TransNormer: TransNormerOracle(),
 }
 
 

@@ -101,7 +101,7 @@ class AttentionOracle(MixerOracle):
     ) -> Float[Tensor, "batch heads n d"]:
         """Outputs from weights that have bias and padding in them; no weight at all gives zero."""
         total = denominator.sum(-1, keepdim=True)
-        return torch.where(total == 0, 0, (numerator @ v) / total)
+        return (numerator @ v) / torch.where(total == 0, 1, total)
 
 
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
