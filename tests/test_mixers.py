@@ -93,13 +93,18 @@ def test_linformer_that_keeps_every_key_is_softmax() -> None:
     torch.testing.assert_close(ours(x), softmax(x))
 
 
-@pytest.mark.parametrize("text", ["linformer:rank=0", "nystrom:landmarks=0"])
+@pytest.mark.parametrize(
+    "text", ["linformer:rank=0", "nystrom:landmarks=0", "skyformer:iterations=0"]
+)
 def test_a_size_below_one_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="=0; at least 1 is needed"):
         mixers.create(mixers.parse(text), SMALL)
 
 
-@pytest.mark.parametrize("spec", ["local:window=3", "conv", "linformer", "nystrom:convolution=3"])
+@pytest.mark.parametrize(
+    "spec",
+    ["local:window=3", "conv", "linformer", "nystrom:convolution=3", "kernelized", "skyformer"],
+)
 def test_what_stands_at_padding_stays_finite(spec: str) -> None:
     pair = Pairing(Spec("none"), mixers.parse(spec)).build()
     x = pair.tokens(2, 20).requires_grad_()
@@ -113,6 +118,18 @@ def test_what_stands_at_padding_stays_finite(spec: str) -> None:
 def test_local_refuses_no_window() -> None:
     with pytest.raises(InputError, match="window=0; at least 1 is needed"):
         mixers.create(mixers.parse("local:window=0"), SMALL)
+
+
+def test_dropout_of_kernelized_weights_keeps_their_mean() -> None:
+    spec = mixers.parse("kernelized")
+    kept, dropped = (mixers.create(spec, SMALL, rate).double() for rate in (0.0, 0.3))
+    dropped.load_state_dict(kept.state_dict())
+    x = torch.randn(1, 6, SMALL.dim, dtype=torch.float64)
+    many = dropped.mix(x.expand(20000, -1, -1), None, NONE, None)
+    expected = kept.mix(x, None, NONE, None)
+    error = many.std(0) / 20000**0.5
+    assert ((many.mean(0) - expected[0]).abs() < 5 * error).all()
+    assert many.std(0).min() > 0
 
 
 def test_a_layer_knows_its_place() -> None:

@@ -23,6 +23,8 @@ mixers: Registry[Mixer] = Registry(
         "local": f"{_HERE}.local:Local",
         "linformer": f"{_HERE}.linformer:Linformer",
         "nystrom": f"{_HERE}.nystrom:Nystrom",
+        "kernelized": f"{_HERE}.kernelized:Kernelized",
+        "skyformer": f"{_HERE}.skyformer:Skyformer",
         "conv": f"{_HERE}.conv:Conv",
         "decay": f"{_HERE}.decay:Decay",
         "transnormer": f"{_HERE}.transnormer:TransNormer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -18,3 +18,20 @@ def ranks(real: Bool[Tensor, "batch n"]) -> Int[Tensor, "batch n"]:
     """How many real tokens stand before each token."""
     counted = real.long()
     return counted.cumsum(-1) - counted
+
+
+def chosen(
+    real: Bool[Tensor, "batch n"], shares: Float[Tensor, " some"]
+) -> Int[Tensor, "batch some"]:
+    """Places of those real tokens that have these shares, from 0 up to 1, of the others before."""
+    count = real.sum(-1, keepdim=True)
+    rank = torch.minimum((shares * count).long(), count - 1)
+    return torch.searchsorted(real.long().cumsum(-1), rank + 1).clamp(max=real.shape[-1] - 1)
+
+
+def at(
+    x: Float[Tensor, "batch heads n d"], places: Int[Tensor, "batch some"]
+) -> Float[Tensor, "batch heads some d"]:
+    """The tokens at these places."""
+    rows = torch.arange(len(places), device=x.device)[:, None]
+    return x.transpose(1, 2)[rows, places].transpose(1, 2)

@@ -86,7 +86,11 @@ class Nystrom(Attention):
         means_q, means_k = means.chunk(2, dim=-1)
         kept = None if mask is None else mask[:, None, None, :]
         seen = F.scaled_dot_product_attention(means_q, wide_k, wide_v, kept, scale=scale)
-        inverse = pseudo_inverse(self._between(means_q, means_k, used), self.iterations)
+        between = self._between(means_q, means_k, used)
+        # As rows sum to 1, no less than the square of the largest singular value; nor less than 1,
+        # except without any token.
+        norm = between.sum(-2).amax(-1).clamp_min(0.5)[..., None, None]
+        inverse = pseudo_inverse(between, between.mT / norm, self.iterations)
         values = (inverse @ seen.to(inverse.dtype)).to(seen.dtype)
         columns = None if used is None else used[:, None, None, :]
         out = F.scaled_dot_product_attention(wide_q, means_k, values, columns, scale=scale)

@@ -9,21 +9,25 @@ from __future__ import annotations
 from lra_bench.check.mixer_oracles.base import AttentionOracle, MixerOracle, Order
 from lra_bench.check.mixer_oracles.conv import ConvOracle
 from lra_bench.check.mixer_oracles.decay import DecayOracle
+from lra_bench.check.mixer_oracles.kernelized import KernelizedOracle
 from lra_bench.check.mixer_oracles.linear import LinearOracle
 from lra_bench.check.mixer_oracles.linformer import LinformerOracle
 from lra_bench.check.mixer_oracles.local import LocalOracle
 from lra_bench.check.mixer_oracles.nystrom import NystromOracle
 from lra_bench.check.mixer_oracles.performer import PerformerOracle
+from lra_bench.check.mixer_oracles.skyformer import SkyformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
 from lra_bench.check.mixer_oracles.transnormer import TransNormerOracle
 from lra_bench.mixers.base import Mixer
 from lra_bench.mixers.conv import Conv
 from lra_bench.mixers.decay import Decay
+from lra_bench.mixers.kernelized import Kernelized
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.linformer import Linformer
 from lra_bench.mixers.local import Local
 from lra_bench.mixers.nystrom import Nystrom
 from lra_bench.mixers.performer import Performer
+from lra_bench.mixers.skyformer import Skyformer
 from lra_bench.mixers.softmax import Softmax
 from lra_bench.mixers.transnormer import TransNormer
 
@@ -36,6 +40,8 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Local: LocalOracle(),
     Linformer: LinformerOracle(),
     Nystrom: NystromOracle(),
+    Kernelized: KernelizedOracle(),
+    Skyformer: SkyformerOracle(),
     Conv: ConvOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),
