@@ -21,12 +21,12 @@ from lra_bench.results.plan_file import add_cells
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import job as job_module
-from lra_bench.runner import keeping, preparation
+from lra_bench.runner import preparation, saving
 from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
 from lra_bench.runner.job import Job, run_claimed, run_jobs
-from lra_bench.runner.keeping import RecordKeptElsewhereError, keep
 from lra_bench.runner.plan import PlannedCell, Retry
 from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.saving import RecordKeptElsewhereError, save_record
 from lra_bench.runner.study import open_study, set_aside, standing
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.loop import Progress
@@ -184,10 +184,10 @@ def broken_disk(failures: int) -> Callable[..., bool]:
 def test_a_record_is_tried_again(
     store: ResultsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace(monkeypatch, keeping, keeping.PAUSES, (0.0, 0.0))
+    replace(monkeypatch, saving, saving.PAUSES, (0.0, 0.0))
     replace(monkeypatch, ResultsStore, ResultsStore.add, broken_disk(2))
     lines: list[str] = []
-    assert keep(make_record(), store, lines.append)
+    assert save_record(make_record(), store, lines.append)
     assert len(lines) == 2
     assert "No space left on device" in lines[0]
     assert list(store.read()) == [make_record()]
@@ -199,11 +199,11 @@ def test_a_record_that_cannot_be_written_is_kept_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    replace(monkeypatch, keeping, keeping.PAUSES, (0.0,))
+    replace(monkeypatch, saving, saving.PAUSES, (0.0,))
     replace(monkeypatch, tempfile, tempfile.gettempdir, lambda: str(tmp_path))
     replace(monkeypatch, ResultsStore, ResultsStore.add, broken_disk(2))
     with pytest.raises(RecordKeptElsewhereError, match="No space left") as raised:
-        keep(make_record(), store, lambda line: None)
+        save_record(make_record(), store, lambda line: None)
     # The command that the message gives brings the record in.
     command = shlex.split(str(raised.value).split("`")[1].removeprefix("lra-bench "))
     assert main(command) == 0
@@ -217,7 +217,7 @@ def test_a_study_whose_record_cannot_be_written_ends_with_a_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    replace(monkeypatch, keeping, keeping.PAUSES, ())
+    replace(monkeypatch, saving, saving.PAUSES, ())
     replace(monkeypatch, tempfile, tempfile.gettempdir, lambda: str(tmp_path))
     replace(monkeypatch, ResultsStore, ResultsStore.add, broken_disk(9))
     arguments = [

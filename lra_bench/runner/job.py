@@ -15,8 +15,8 @@ from lra_bench.results.claims import Claim, ClaimLostError
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import checkpoint_of, identity_of, run_cell
-from lra_bench.runner.keeping import keep
 from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.saving import save_record
 from lra_bench.training.loop import Progress
 
 # How often a worker with nothing else to do looks at the cells that others hold.
@@ -101,7 +101,7 @@ def run_claimed(
         except ClaimLostError as error:
             progress.say(str(error))
             return None
-        stands = keep(record, store, progress.say)
+        stands = save_record(record, store, progress.say)
         if stands and record.is_final:
             checkpoint_of(cell, store).remove()
         if not stands:

@@ -3,9 +3,9 @@
 import sys
 
 from lra_bench.cli import main
-from lra_bench.runner import keeping
+from lra_bench.runner import saving
 
-keeping.PAUSES = ()
+saving.PAUSES = ()
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -17,9 +17,9 @@ from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import identity_of, run_cell
 from lra_bench.runner.job import POLL_SECONDS, Job, run_claimed, summary
-from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers.base import Launcher
 from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.saving import save_record
 from lra_bench.training import distributed
 from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import choose_device
@@ -95,7 +95,7 @@ class Distributed(Launcher):
             record = run_cell(cell, Path(job["data"]), store, self.device, Progress())
             if not _ended_together(record):
                 # The first process may wait for this one in vain: it can't write the record.
-                keep(record, store, lambda line: None)
+                save_record(record, store, lambda line: None)
             self._require_together(record)
         distributed.leave()
 

@@ -25,12 +25,12 @@ from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.cell import failed_record, identity_of
 from lra_bench.runner.job import POLL_SECONDS, Job
-from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers import worker
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
 from lra_bench.runner.launchers.memory import Needs
 from lra_bench.runner.launchers.worker import Place
 from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.saving import save_record
 from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
 
@@ -275,7 +275,7 @@ class Pool:
             self._finish(task, None, "", slot)
             return
         with claim:
-            stands = keep(failed_record(cell, reason), self.store, self.progress.say)
+            stands = save_record(failed_record(cell, reason), self.store, self.progress.say)
         self._finish(task, "failed" if stands else None, f"failed: {reason}", slot)
 
     def _interrupt(self) -> None:

@@ -22,11 +22,11 @@ from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import failed_record, identity_of
 from lra_bench.runner.job import POLL_SECONDS, Job
-from lra_bench.runner.keeping import keep
 from lra_bench.runner.launchers import node
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
 from lra_bench.runner.launchers.memory import Needs
 from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.saving import save_record
 from lra_bench.training.loop import Progress
 
 ANSWER_SECONDS = 10.0
@@ -258,7 +258,7 @@ class _Driver:
         document = answer.get("record")
         if document is not None:
             record = Record.model_validate(document)
-            keep(record, self.store, self.progress.say)
+            save_record(record, self.store, self.progress.say)
         self._finish(task, answer["status"], answer["line"])
 
     def _lost(self, task: _Task, reason: str) -> None:
@@ -269,7 +269,7 @@ class _Driver:
             self.progress.say(f"{cell}: {reason}; another worker carries on")
             self.waiting.append(task)
             return
-        stands = keep(failed_record(cell, reason), self.store, self.progress.say)
+        stands = save_record(failed_record(cell, reason), self.store, self.progress.say)
         self._finish(task, "failed" if stands else None, f"failed: {reason}")
 
     def _finish(self, task: _Task, status: str | None, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Write a record whatever happens to the disk: try again, then keep it elsewhere and say where."""
+"""Save a record whatever happens to the disk: try again, then keep it elsewhere and say where."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ class RecordKeptElsewhereError(OSError):
     """The store can't be written; the record is in a store of its own, which the message names."""
 
 
-def keep(record: Record, store: ResultsStore, say: Callable[[str], None]) -> bool:
+def save_record(record: Record, store: ResultsStore, say: Callable[[str], None]) -> bool:
     """Add a record to its store; False where the cell has one already.
 
     Raises RecordKeptElsewhereError where that can't be done even after a while.
     """
-    for pause in PAUSES:
+    for pause in (*PAUSES, None):
         try:
             return store.add(record)
         except OSError as error:
+            if pause is None:
+                raise RecordKeptElsewhereError(_save_elsewhere(record, store, error)) from error
             say(f"the record can't be written ({error}); trying again in {pause:.0f} s")
             time.sleep(pause)
-    try:
-        return store.add(record)
-    except OSError as error:
-        raise RecordKeptElsewhereError(_keep_elsewhere(record, store, error)) from error
+    raise AssertionError
 
 
-def _keep_elsewhere(record: Record, store: ResultsStore, error: OSError) -> str:
+def _save_elsewhere(record: Record, store: ResultsStore, error: OSError) -> str:
     """Write it to the directory of temporary files, and say how to bring it in."""
     try:
         other = ResultsStore(tempfile.mkdtemp(prefix="lra-bench-kept-"))
