@@ -203,15 +203,15 @@ def train(
     from lra_bench.cache import cache_directory
     from lra_bench.results.store import ResultsStore
     from lra_bench.runner.cell import run_cell
-    from lra_bench.runner.preparation import prepare_set
+    from lra_bench.runner.preparation import ReadyCell, prepare_set
     from lra_bench.training.device import choose_device
     from lra_bench.training.loop import Progress
 
     chosen = choose_device(device)
     study = Study(data_dir=None if data_dir is None else Path(data_dir))
-    prepared = prepare_set(cell, study, Path(cache_dir or cache_directory()))
+    ready = ReadyCell(cell, prepare_set(cell, study, Path(cache_dir or cache_directory())))
     with TemporaryDirectory() as directory:
-        return run_cell(cell, prepared, ResultsStore(directory), chosen, Progress())
+        return run_cell(ready, ResultsStore(directory), chosen, Progress())
 
 
 def load_results(path: str | Path) -> pd.DataFrame:

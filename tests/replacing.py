@@ -10,7 +10,7 @@ Held = TypeVar("Held")
 
 
 def replace(monkeypatch: pytest.MonkeyPatch, owner: object, held: Held, other: Held) -> None:
-    """Let `owner` hold `other` where it holds `held`: `replace(patch, job, job.run_cell, quickly)`.
+    """Let `owner` hold `other` where it holds `held`: `replace(patch, saving, saving.PAUSES, ())`.
 
     The name is that of the only attribute which is `held`. It is written as an attribute and not
     as a string, so that one that was renamed or moved is an error of types, in every test.

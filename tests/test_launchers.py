@@ -14,7 +14,6 @@ import torch
 
 from lra_bench.cli import main
 from lra_bench.config import Cell
-from lra_bench.data.store import Manifest
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
 from lra_bench.fused.library import library
@@ -22,11 +21,9 @@ from lra_bench.measure.memory import free_memory
 from lra_bench.results.record import Memory, Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import identity_of
-from lra_bench.runner.job import Job
-from lra_bench.runner.launchers import local, memory, node
-from lra_bench.runner.launchers.ray import Ray
-from lra_bench.runner.launchers.worker import Place
-from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.launchers import local, memory
+from lra_bench.runner.launchers.ray import Ray, Task, run_on_node
+from lra_bench.runner.preparation import ReadyCell
 from tests.program import command, finish, outcomes, start
 from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell
@@ -201,39 +198,20 @@ def test_the_peak_of_a_divided_batch_is_not_taken_for_that_of_a_whole_one() -> N
     assert needs.of(small_cell(accumulate=4)) == round(memory.MARGIN * 1000)
 
 
-def test_a_cell_waits_until_memory_holds_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    replace(monkeypatch, local, local.free_memory, lambda device: 1000)
-
-    class Idle(local.Worker):
-        """A worker without a process."""
-
-        def __init__(self, slot: int) -> None:
-            self.slot, self.place, self.device = slot, Place("cpu", (0,)), CPU
-            self.ready, self.task = True, None
-
-        def assign(self, task: Any) -> None:
-            self.task = task
-
-        def still_to_take(self) -> int:
-            return 0 if self.task is None else self.task.need
-
-    store = ResultsStore(tmp_path)
-    store.create()
-    jobs = [Job(small_cell(steps=steps), tmp_path) for steps in (1, 2, 3)]
-    pool = local.Pool(local.Local(3, "cpu"), jobs, store, StudyProgress(3, 3))
-    for task, need in zip(pool.waiting, (700, 400, 200), strict=True):
-        task.need = need
-    pool.workers = {slot: Idle(slot) for slot in range(3)}
-    pool.hand_out()
-    # 700 and 200 fit into 1000; 400 waits, and goes out when 700 has ended.
-    running = [one.task and one.task.need for one in pool.workers.values()]
-    assert running == [700, 200, None]
-    assert "waiting for memory" in capsys.readouterr().err
-    pool.workers[0].task = None
-    pool.hand_out()
-    assert [one.task and one.task.need for one in pool.workers.values()] == [400, 200, None]
+def test_a_cell_waits_until_memory_holds_it() -> None:
+    taken = {0: 0}
+    room = memory.Room(CPU, lambda device: 1000 - sum(taken.values()))
+    assert room.enter(0, 700, lambda: taken[0])
+    assert not room.enter(1, 400)
+    assert room.enter(2, 200)
+    # What has been taken shows in what is free, and is not counted twice.
+    taken[0] = 600
+    assert room.left() == 100
+    taken[0] = 0
+    room.leave(0)
+    assert room.enter(1, 400)
+    # Nothing would be freed by waiting: it is tried.
+    assert memory.Room(CPU, lambda device: 0).enter(0, 1000)
 
 
 def test_free_memory_is_a_number_of_bytes() -> None:
@@ -241,59 +219,38 @@ def test_free_memory_is_a_number_of_bytes() -> None:
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What a Ray task is sent: a cell, its data, and a plugin; its store is shared."""
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
+    """What a Ray task is sent: a cell, its data, and a plugin."""
     library()  # Or it would be compiled once more, into the cache of this test.
     monkeypatch.setenv("LRA_BENCH_CACHE", str(tmp_path / "cache"))
     prepared = prepared_set(tmp_path / "set")
     store = ResultsStore(tmp_path / "results")
     store.create()
-    token = store.root / ".token"
-    token.touch()
     cell = small_cell(encoding="shipped", steps=4, evaluate_every=2)
-    yield {
-        "cell": cell.model_dump(mode="json"),
-        "prepared": str(prepared),
-        "fingerprint": Manifest.read(prepared).fingerprint,
-        "data_dir": None,
-        "root": str(store.root),
-        "token": str(token),
-        "loggers": [],
-        "plugins": {"shipped.py": SHIPPED},
-        "device": "cpu",
-        "threads": 1,
-        "environment": {},
-    }
+    yield Task(ReadyCell(cell, prepared), store.root, "cpu", 1, {"shipped.py": SHIPPED})
     # As a node's process ends, so does what it registered.
     encodings.plugins.pop("shipped", None)
     for name in [name for name in sys.modules if name.startswith("lra_bench_plugin_shipped")]:
         del sys.modules[name]
 
 
-def test_a_node_writes_to_the_store_that_it_sees(job: dict[str, Any]) -> None:
-    told: list[dict[str, Any]] = []
-    answer = node.train(job, told.append)
-    assert answer["status"] == "done", answer
-    assert "record" not in answer
-    assert "text linear shipped 0" in outcomes(Path(job["root"]))
-    assert [one["kind"] for one in told].count("say") == 2
-    assert node.train(job, told.append) == {"status": None, "line": ""}
+def test_a_node_writes_to_the_store_that_all_share(task: Task) -> None:
+    told: list[tuple[Any, ...]] = []
+    status, line = run_on_node(task, lambda *message: told.append(message))
+    assert status == "done", line
+    assert "text linear shipped 0" in outcomes(task.root)
+    assert {name for name, *_ in told} == {str(task.one.cell)}
+    assert [kind for _, kind, *_ in told].count("said") == 2
+    assert run_on_node(task, lambda *message: None) == (None, "")
 
 
-def test_a_node_that_does_not_see_the_store_brings_the_record_back(job: dict[str, Any]) -> None:
-    Path(job["token"]).unlink()
-    answer = node.train(job, lambda message: None)
-    record = Record.model_validate(answer["record"])
-    assert record.status == answer["status"] == "done"
-    assert outcomes(Path(job["root"])) == {}
-    # Had the driver died before it took the record, the node would still have it.
-    assert node.train(job, lambda message: None) == answer
-
-
-def test_a_node_with_other_data_says_so(job: dict[str, Any], tmp_path: Path) -> None:
-    job["prepared"] = str(prepared_set(tmp_path / "other", examples=100))
-    with pytest.raises(InputError, match="are not those of the machine that started the study"):
-        node.train(job, lambda message: None)
+@pytest.mark.parametrize("what", ["results", "set"])
+def test_a_node_that_does_not_see_a_shared_directory_says_so(
+    task: Task, tmp_path: Path, what: str
+) -> None:
+    (tmp_path / what).rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=rf"sees no '.*/{what}'.* a directory that all nodes"):
+        run_on_node(task, lambda *message: None)
 
 
 def test_ray_that_is_not_installed_says_how_to_install_it(

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from lra_bench.cli import main
-from lra_bench.config import Cell
 from lra_bench.data.store import Manifest
 from lra_bench.report.analysis import Analysis
 from lra_bench.report.grouping import read_study
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner import job as job_module
+from lra_bench.runner import claimed
 from lra_bench.runner.cell import identity_of
+from lra_bench.runner.preparation import ReadyCell
 from tests.records import make_record, write_store
 from tests.releases import pathfinder_release
 from tests.replacing import replace
@@ -49,11 +49,11 @@ def runs(
 ) -> Runs:
     """Cells are not trained but given a record of their data at once."""
 
-    def quickly(cell: Cell, prepared: Path, *_: object) -> Record:
-        record = make_record(fingerprint=Manifest.read(prepared).fingerprint)
-        return record.model_copy(update={"identity": identity_of(cell)})
+    def quickly(one: ReadyCell, *_: object) -> Record:
+        record = make_record(fingerprint=Manifest.read(one.prepared).fingerprint)
+        return record.model_copy(update={"identity": identity_of(one.cell)})
 
-    replace(monkeypatch, job_module, job_module.run_cell, quickly)
+    replace(monkeypatch, claimed, claimed.run_cell, quickly)
     return Runs(tmp_path, capsys)
 
 

@@ -9,22 +9,22 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
 from lra_bench.cli import main
 from lra_bench.config import Cell, Study
 from lra_bench.errors import InputError
-from lra_bench.results.claims import ClaimLostError, Claims, Holder
+from lra_bench.results.claims import Claim, ClaimLostError, Claims, Holder
 from lra_bench.results.plan_file import add_cells
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner import job as job_module
-from lra_bench.runner import preparation, saving
+from lra_bench.runner import claimed, preparation, saving
 from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
-from lra_bench.runner.job import Job, run_claimed, run_jobs
+from lra_bench.runner.claimed import run_cells, run_claimed
 from lra_bench.runner.plan import PlannedCell, Retry
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import RecordKeptElsewhereError, save_record
 from lra_bench.runner.study import open_study, set_aside, standing
@@ -61,12 +61,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Cells are not trained but given a record at once; returns the seeds that were."""
     seeds: list[int] = []
 
-    def quickly(cell: Cell, *_: object) -> Record:
-        seeds.append(cell.seed)
-        return record_of(cell)
+    def quickly(one: ReadyCell, *_: object) -> Record:
+        seeds.append(one.cell.seed)
+        return record_of(one.cell)
 
-    replace(monkeypatch, job_module, job_module.run_cell, quickly)
-    replace(monkeypatch, job_module, job_module.POLL_SECONDS, 0.02)
+    replace(monkeypatch, claimed, claimed.run_cell, quickly)
+    replace(monkeypatch, claimed, claimed.POLL_SECONDS, 0.02)
     return seeds
 
 
@@ -74,8 +74,8 @@ def test_a_claimed_cell_is_trained_once_and_leaves_only_its_record(
     store: ResultsStore, trained: list[int], tmp_path: Path
 ) -> None:
     cell = small_cell()
-    assert run_claimed(cell, tmp_path, store, CPU, start) == record_of(cell)
-    assert run_claimed(cell, tmp_path, store, CPU, start) is None
+    assert run_claimed(ReadyCell(cell, tmp_path), store, CPU, start) == record_of(cell)
+    assert run_claimed(ReadyCell(cell, tmp_path), store, CPU, start) is None
     assert trained == [0]
     left = [path for path in store.root.rglob("*") if path.is_file()]
     assert left == [store.path(identity_of(cell))]
@@ -95,8 +95,8 @@ def test_a_checkpoint_is_kept_until_its_cell_has_ended(
     cell = small_cell()
     checkpoint = checkpoint_of(cell, store)
     checkpoint.save({"step": 1})
-    replace(monkeypatch, job_module, job_module.run_cell, lambda *_: record_of(cell, status))
-    assert run_claimed(cell, tmp_path, store, CPU, start) == record_of(cell, status)
+    replace(monkeypatch, claimed, claimed.run_cell, lambda *_: record_of(cell, status))
+    assert run_claimed(ReadyCell(cell, tmp_path), store, CPU, start) == record_of(cell, status)
     assert (checkpoint.load()[0] is not None) == kept
 
 
@@ -119,9 +119,9 @@ def test_cells_of_others_are_returned_to_and_waited_for(
 
     threading.Timer(0.3, work).start()
     with StudyProgress(4) as progress:
-        outcome = run_jobs([Job(cell, tmp_path) for cell in chosen], store, CPU, progress)
+        run_cells([ReadyCell(cell, tmp_path) for cell in chosen], store, CPU, progress)
     assert trained == [2, 3, 1]
-    assert outcome == {"done": 3}
+    assert progress.outcome == {"done": 3}
     assert "waiting for 2 cells held by other workers: process" in capsys.readouterr().err
     assert len(list(store.read())) == 4
 
@@ -133,20 +133,25 @@ def test_who_loses_a_claim_stops_and_leaves_the_other_be(
     cell, lines = small_cell(), []
     replace(monkeypatch, Holder, Holder.has_ended, lambda self: True)
 
-    def overtaken(cell: Cell, prepared: Path, store: ResultsStore, *more: Any) -> Record:
-        claim = more[-1]
+    def overtaken(
+        one: ReadyCell,
+        store: ResultsStore,
+        device: torch.device,
+        progress: Progress,
+        claim: Claim,
+    ) -> Record:
         successor = Claims(store.claims.directory).acquire(cell.hash[:16])
         assert successor is not None
         checkpoint = Checkpoint(store.checkpoints / "x", claim.check)
         with pytest.raises(ClaimLostError):
             checkpoint.save({"step": 1})
         assert checkpoint.load() == (None, [])
-        more[1].update(1, 2, "")
+        progress.update(1, 2, "")
         raise AssertionError("the training went on")
 
-    replace(monkeypatch, job_module, job_module.run_cell, overtaken)
+    replace(monkeypatch, claimed, claimed.run_cell, overtaken)
     told = Progress(say=lines.append)
-    assert run_claimed(cell, tmp_path, store, CPU, lambda name: told) is None
+    assert run_claimed(ReadyCell(cell, tmp_path), store, CPU, lambda name: told) is None
     assert "another worker took over" in lines[0]
     assert list(store.read()) == []
     assert (store.claims.directory / f"{cell.hash[:16]}.1").exists()
@@ -157,13 +162,13 @@ def test_where_both_finish_the_first_record_stands(
 ) -> None:
     cell, lines = small_cell(), []
 
-    def slowly(cell: Cell, *_: object) -> Record:
+    def slowly(*_: object) -> Record:
         assert store.add(record_of(cell, "diverged"))
         return record_of(cell)
 
-    replace(monkeypatch, job_module, job_module.run_cell, slowly)
+    replace(monkeypatch, claimed, claimed.run_cell, slowly)
     told = Progress(say=lines.append)
-    assert run_claimed(cell, tmp_path, store, CPU, lambda name: told) is None
+    assert run_claimed(ReadyCell(cell, tmp_path), store, CPU, lambda name: told) is None
     assert [record.status for record in store.read()] == ["diverged"]
     assert "first and stands" in lines[-1]
 
@@ -263,8 +268,8 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
 
     replace(monkeypatch, preparation, preparation.prepare_set, prepare)
     plan = [PlannedCell(cell, None) for cell in (good, bad)]
-    jobs = open_study(Study(), plan, store, tmp_path)
-    assert [job.cell for job in jobs] == [good]
+    ready = open_study(Study(), plan, store, tmp_path)
+    assert [one.cell for one in ready] == [good]
     (record,) = store.read()
     assert record.identity == identity_of(bad)
     assert record.status == "failed"

@@ -23,7 +23,8 @@ from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import cell as cell_module
 from lra_bench.runner.cell import checkpoint_of, run_cell
-from lra_bench.runner.job import run_claimed
+from lra_bench.runner.claimed import run_claimed
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.study import set_aside
 from lra_bench.tasks import tasks
 from lra_bench.training import loop
@@ -42,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(cell: Cell, prepared: Path, root: Path, progress: Progress | None = None) -> Record:
     store = ResultsStore(root)
     store.create()
-    return run_cell(cell, prepared, store, CPU, progress or Progress())
+    return run_cell(ReadyCell(cell, prepared), store, CPU, progress or Progress())
 
 
 def outcome(record: Record) -> dict[str, Any]:
@@ -296,12 +297,12 @@ def test_a_cell_that_fails_late_carries_on_when_tried_again(prepared: Path, tmp_
         if step == 27:
             raise ConnectionError("the file server is away")
 
-    failed = run_claimed(cell, prepared, store, CPU, lambda _: Progress(update=lose))
+    failed = run_claimed(ReadyCell(cell, prepared), store, CPU, lambda _: Progress(update=lose))
     assert failed is not None
     assert failed.status == "failed"
     set_aside(store, [cell], "failed")
     told = Progress(update=lambda step, *_: steps.append(step))
-    record = run_claimed(cell, prepared, store, CPU, lambda _: told)
+    record = run_claimed(ReadyCell(cell, prepared), store, CPU, lambda _: told)
     assert record is not None
     assert steps == [*range(21, 31)]
     assert outcome(record) == outcome(whole)

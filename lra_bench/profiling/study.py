@@ -58,7 +58,7 @@ def run_profile(
             record = measure_apart(request_of(one, study, prepared, device), limit)
             store.write(record)
             outcome[record.status] += 1
-            progress.finish(f"{one}: {summary(record)}")
+            progress.finish(str(one), summary(record), record.status)
     return outcome
 
 
@@ -131,7 +131,7 @@ def run_traces(
                 outcome[path] = lines[-1][:500] if done.returncode else None
             except subprocess.TimeoutExpired:
                 outcome[path] = f"stopped after {limit:.0f} s (--limit)"
-            progress.finish(f"{one}: {outcome[path] or path}")
+            progress.finish(str(one), str(outcome[path] or path))
     return outcome
 
 

@@ -121,6 +121,12 @@ class ResultsStore:
             )
         yield from (record for path, record in found.items() if path not in extra)
 
+    def readable(self) -> Iterator[Record]:
+        """All records that can be read, without a word on the others."""
+        for path in self.files():
+            with contextlib.suppress(InputError):
+                yield read_record(path)
+
     def copies(self, records: Mapping[Path, Record]) -> dict[Path, Path]:
         """Files whose cell has its record in another file, and that one.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +34,7 @@ from lra_bench.results.record import (
 )
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.loggers.group import LoggerGroup
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.tasks import tasks
 from lra_bench.training import distributed
 from lra_bench.training.checkpoint import Checkpoint
@@ -114,12 +114,10 @@ def checkpoint_of(cell: Cell, store: ResultsStore, claim: Claim | None = None) -
 
 
 def run_cell(
-    cell: Cell,
-    prepared: Path,
+    ready: ReadyCell,
     store: ResultsStore,
     device: torch.device,
     progress: Progress,
-    loggers: Sequence[str] = (),
     claim: Claim | None = None,
 ) -> Record:
     """Train, evaluate and measure one cell, carrying on from its checkpoint where there is one.
@@ -129,12 +127,13 @@ def run_cell(
 
     Raises ClaimLostError where another worker took over `claim`, under which this one works.
     """
+    cell = ready.cell
     name = store.path(identity_of(cell)).stem
-    logs = LoggerGroup(loggers, cell, name, store.root, progress.say)
+    logs = LoggerGroup(ready.loggers, cell, name, store.root, progress.say)
     progress = replace(progress, point=logs.point)
     precision = choose_precision(cell.settings, device)
     run = _Run(cell, device, precision, choose_compiled(cell.settings), progress)
-    record = _attempt(run, prepared, checkpoint_of(cell, store, claim))
+    record = _attempt(run, ready.prepared, checkpoint_of(cell, store, claim))
     if record.throughput is None:
         # Something failed: the next cell of this process begins with nothing of it.
         give_back(device)

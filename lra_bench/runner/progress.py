@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 
 from tqdm import tqdm
 
+from lra_bench.results.claims import Holder
 from lra_bench.training.loop import Progress
 
 
@@ -17,10 +20,14 @@ class StudyProgress:
     Args:
         cells: how many there are to train.
         at_once: how many may run at the same time; each line then says whose it is.
+
+    Attributes:
+        outcome: how many that ran here ended in each status.
     """
 
     def __init__(self, cells: int, at_once: int = 1) -> None:
         self.cells, self.at_once, self.finished = cells, at_once, 0
+        self.outcome: Counter[str] = Counter()
         self.terminal = sys.stderr.isatty()
         self.started = time.monotonic()
         self.study_bar = tqdm(
@@ -28,6 +35,7 @@ class StudyProgress:
         )
         self.cell_bars: dict[int, tqdm] = {}
         self.running: set[int] = set()
+        self.said = ""
 
     def __enter__(self) -> StudyProgress:
         return self
@@ -64,14 +72,30 @@ class StudyProgress:
 
         return Progress(update=update, say=lambda line: self.say(f"{name}: {line}"))
 
-    def finish(self, line: str, slot: int = 0) -> None:
-        """The cell of this slot ended."""
+    def finish(self, name: str, line: str, status: str | None = None, slot: int = 0) -> None:
+        """A cell, of this slot if it ran, has a record; no status where another worker ran it."""
+        if status is not None:
+            self.outcome[status] += 1
         self._close(slot)
         self.running.discard(slot)
         self.finished += 1
         self.study_bar.update(1)
         left = (time.monotonic() - self.started) / self.finished * (self.cells - self.finished)
-        self.say(line if self.terminal else f"    {line}; about {_duration(left)} left")
+        told = f"{name}: {line}"
+        self.say(told if self.terminal else f"    {told}; about {_duration(left)} left")
+
+    def wait_for(self, holders: Sequence[Holder]) -> None:
+        """Nothing is left but cells that these hold."""
+        if holders:
+            cells = "a cell" if len(holders) == 1 else f"{len(holders)} cells"
+            names = ", ".join(sorted(set(map(str, holders))))
+            self.say_once(f"waiting for {cells} held by other workers: {names}")
+
+    def say_once(self, line: str) -> None:
+        """A line that need not be said again and again."""
+        if line != self.said:
+            self.said = line
+            self.say(line)
 
     def say(self, line: str) -> None:
         """A line above the bars."""

@@ -13,11 +13,10 @@ from lra_bench.errors import InputError
 from lra_bench.results.plan_file import add_cells
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import failed_record, identity_of
-from lra_bench.runner.job import Job
 from lra_bench.runner.launchers.base import Launcher
 from lra_bench.runner.other_data import trained_on_other_data
 from lra_bench.runner.plan import PlannedCell, Retry
-from lra_bench.runner.preparation import PreparedSets, prepare_all
+from lra_bench.runner.preparation import PreparedSets, ReadyCell, prepare_all
 from lra_bench.runner.progress import StudyProgress
 
 _log = logging.getLogger(__name__)
@@ -44,9 +43,10 @@ def run_study(
 
     Raises InputError where data can't be had or the store can't be written, before any training.
     """
-    jobs = open_study(study, planned, store, cache, retry, loggers)
-    with StudyProgress(len(jobs), launcher.at_once) as progress:
-        return launcher.run(jobs, store, progress)
+    cells = open_study(study, planned, store, cache, retry, loggers)
+    with StudyProgress(len(cells), launcher.at_once) as progress:
+        launcher.run(cells, store, progress)
+    return progress.outcome
 
 
 def open_study(
@@ -56,7 +56,7 @@ def open_study(
     cache: Path,
     retry: Retry | None = None,
     loggers: Sequence[str] = (),
-) -> list[Job]:
+) -> list[ReadyCell]:
     """Write the plan, prepare the data, and return the cells that are left to train.
 
     Records of other data than the study's are told of, and stand unless `retry` says otherwise.
@@ -81,7 +81,7 @@ def open_study(
     spoilt = [cell for cell in left if sets.of(cell) is None]
     _record_spoilt(spoilt, sets, store)
     return [
-        Job(cell, prepared, tuple(loggers))
+        ReadyCell(cell, prepared, tuple(loggers))
         for cell in left
         if (prepared := sets.of(cell)) is not None
     ]

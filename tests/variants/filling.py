@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lra_bench.results.record import Record
-from lra_bench.runner import job
+from lra_bench.runner import claimed
 from tests.variants.impatient import main
 
-run_cell, filler = job.run_cell, Path(sys.argv[1])
+run_cell, filler = claimed.run_cell, Path(sys.argv[1])
 
 
 def and_fill(*arguments: Any) -> Record:
@@ -25,7 +25,7 @@ def and_fill(*arguments: Any) -> Record:
             return record
 
 
-job.run_cell = and_fill
+claimed.run_cell = and_fill
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[2:]))

@@ -52,7 +52,6 @@ def create(name: str, device: str, options: Options, study: Study) -> Launcher:
             options.cpus or 1,
             options.gpus,
             study.plugins,
-            study.data_dir,
         )
     from lra_bench.runner.launchers.inline import Inline
 

@@ -1,12 +1,12 @@
-"""What a launcher is: it runs the jobs of a study, here or elsewhere, to their records."""
+"""What a launcher is: it runs the cells of a study, here or elsewhere, to their records."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections.abc import Sequence
 
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.job import Job
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 
 # A cell whose worker is killed goes to another from its checkpoint, until it was killed so often.
@@ -16,7 +16,7 @@ STOP_SECONDS = 60.0
 
 
 class Launcher(ABC):
-    """Runs jobs.
+    """Runs cells.
 
     Attributes:
         at_once: how many cells may run at the same time.
@@ -27,10 +27,10 @@ class Launcher(ABC):
     leads: bool = True
 
     @abstractmethod
-    def run(self, jobs: list[Job], store: ResultsStore, progress: StudyProgress) -> Counter[str]:
-        """Bring every job to a record in the store; return how many ended in each status.
+    def run(self, cells: Sequence[ReadyCell], store: ResultsStore, progress: StudyProgress) -> None:
+        """Bring every cell to a record in the store.
 
-        Jobs that other workers of the store hold are waited for. KeyboardInterrupt ends all
+        Cells that other workers of the store hold are waited for. KeyboardInterrupt ends all
         that was started, after saving what can be saved at once, and is raised again.
         """
 

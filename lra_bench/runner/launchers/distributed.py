@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from lra_bench.errors import InputError
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import identity_of, run_cell
-from lra_bench.runner.job import POLL_SECONDS, Job, run_claimed, summary
+from lra_bench.runner.claimed import POLL_SECONDS, run_claimed, summary
 from lra_bench.runner.launchers.base import Launcher
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import save_record
 from lra_bench.training import distributed
@@ -46,61 +47,55 @@ class Distributed(Launcher):
         self.leads = self.ranks.first
         keep_freed_memory()
 
-    def run(self, jobs: list[Job], store: ResultsStore, progress: StudyProgress) -> Counter[str]:
-        """Lead the others through the jobs.
+    def run(self, cells: Sequence[ReadyCell], store: ResultsStore, progress: StudyProgress) -> None:
+        """Lead the others through the cells.
 
         Raises InputError where a batch can't be divided, OSError after a cell that failed.
         """
-        for job in jobs:
-            self._require_divisible(job.cell)
-        outcome: Counter[str] = Counter()
-        for job in jobs:
-            record = self._lead(job, store, progress)
-            if record is None:
-                progress.finish(f"{job.cell}: recorded by another worker")
-                continue
-            outcome[record.status] += 1
-            progress.finish(f"{job.cell}: {summary(record)}")
-            self._require_together(record)
+        for one in cells:
+            self._require_divisible(one.cell)
+        for one in cells:
+            self._lead(one, store, progress)
         self._tell(None)
         distributed.leave()
-        return outcome
 
-    def _lead(self, job: Job, store: ResultsStore, progress: StudyProgress) -> Record | None:
-        """Train a cell with the others as soon as it is free; None where it has a record by then.
+    def _lead(self, one: ReadyCell, store: ResultsStore, progress: StudyProgress) -> None:
+        """Train a cell with the others as soon as it is free.
 
-        Raises OSError where another worker took the cell over meanwhile.
+        Raises OSError where it failed, or another worker took it over meanwhile.
         """
-        told = False
+        name, told = str(one.cell), False
 
         def start(name: str) -> Progress:
             """The claim is held: now the others are told."""
             nonlocal told
             told = True
-            self._tell({"cell": job.cell.model_dump(mode="json"), "data": str(job.prepared)})
+            self._tell({"cell": one.cell.model_dump(mode="json"), "data": str(one.prepared)})
             return progress.start(name)
 
-        while True:
-            record = run_claimed(job.cell, job.prepared, store, self.device, start, job.loggers)
-            if record is not None or (store.has(identity_of(job.cell)) and not told):
-                return record
+        while (record := run_claimed(one, store, self.device, start)) is None:
             if told:
-                raise ChildProcessError(f"{job.cell}: another process ended or took it over")
+                raise ChildProcessError(f"{name}: another process ended or took it over")
+            if store.has(identity_of(one.cell)):
+                progress.finish(name, "recorded by another worker")
+                return
             time.sleep(POLL_SECONDS)
+        progress.finish(name, summary(record), record.status)
+        self._require_together(record)
 
     def follow(self, store: ResultsStore) -> None:
         """Train what the first process says, until there is nothing more."""
-        while (job := self._told()) is not None:
-            cell = Cell.model_validate(job["cell"])
-            record = run_cell(cell, Path(job["data"]), store, self.device, Progress())
+        while (told := self._told()) is not None:
+            one = ReadyCell(Cell.model_validate(told["cell"]), Path(told["data"]))
+            record = run_cell(one, store, self.device, Progress())
             if not _ended_together(record):
                 # The first process may wait for this one in vain: it can't write the record.
                 save_record(record, store, lambda line: None)
             self._require_together(record)
         distributed.leave()
 
-    def _tell(self, job: dict[str, Any] | None) -> None:
-        self.ranks.bytes_of_first(json.dumps(job).encode())
+    def _tell(self, message: dict[str, Any] | None) -> None:
+        self.ranks.bytes_of_first(json.dumps(message).encode())
 
     def _told(self) -> Any:
         try:

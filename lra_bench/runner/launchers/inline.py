@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.job import Job, run_jobs
+from lra_bench.runner.claimed import run_cells
 from lra_bench.runner.launchers.base import Launcher
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import choose_device
@@ -25,7 +26,7 @@ class Inline(Launcher):
     def __init__(self, device: str) -> None:
         self.device = choose_device(device)
 
-    def run(self, jobs: list[Job], store: ResultsStore, progress: StudyProgress) -> Counter[str]:
-        """Run the jobs."""
+    def run(self, cells: Sequence[ReadyCell], store: ResultsStore, progress: StudyProgress) -> None:
+        """Run the cells."""
         keep_freed_memory()
-        return run_jobs(jobs, store, self.device, progress)
+        run_cells(cells, store, self.device, progress)

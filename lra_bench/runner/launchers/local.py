@@ -1,17 +1,20 @@
-"""Worker processes on this machine: one a device or a share of it, or one a few CPU cores."""
+"""Worker processes on this machine: one a device or a share of it, or one a few CPU cores.
+
+Each works on the store by itself. The launcher starts them, says what they say, tells them whether
+memory holds a cell, and has others carry on for those that die.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import multiprocessing
 import os
 import signal
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -19,83 +22,22 @@ from typing import Any
 import psutil
 import torch
 
+from lra_bench.config import Cell
 from lra_bench.errors import InputError
-from lra_bench.measure.memory import free_memory
-from lra_bench.results.record import Record
-from lra_bench.results.store import ResultsStore, read_record
+from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import failed_record, identity_of
-from lra_bench.runner.job import POLL_SECONDS, Job
-from lra_bench.runner.launchers import worker
+from lra_bench.runner.launchers import local_worker
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
-from lra_bench.runner.launchers.memory import Needs
-from lra_bench.runner.launchers.worker import Place
+from lra_bench.runner.launchers.local_worker import Place
+from lra_bench.runner.launchers.memory import Needs, Room
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import save_record
 from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
 
-# Workers that end before their first job, one after another: something is wrong with all.
+# Workers that end before their first word, one after another: something is wrong with all.
 MAXIMUM_FALSE_STARTS = 3
-
-
-@dataclass
-class _Task:
-    """A job and what happened to it so far."""
-
-    job: Job
-    need: int
-    kills: int = 0
-    not_before: float = 0.0
-
-
-class Worker:
-    """A worker process as the launcher sees it."""
-
-    def __init__(self, slot: int, place: Place, root: Path, plugins: Sequence[Path]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.slot, self.place = slot, place
-        self.device = torch.device(place.device)
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(
-            target=worker.main,
-            args=(theirs, place, str(root), tuple(map(str, plugins))),
-            daemon=True,
-        )
-        self.process.start()
-        # Theirs alone: the pipe ends when they do.
-        theirs.close()
-        self.ready = False
-        self.task: _Task | None = None
-        self.told: Progress | None = None
-        self._before = 0
-
-    def assign(self, task: _Task) -> None:
-        """Send a job."""
-        self.task, self._before = task, _resident(self.process.pid)
-        job = task.job
-        message = {
-            "cell": job.cell.model_dump(mode="json"),
-            "prepared": str(job.prepared),
-            "loggers": job.loggers,
-        }
-        # One that has just died is noticed by the end of its pipe.
-        with contextlib.suppress(BrokenPipeError):
-            self.connection.send_bytes(json.dumps(message).encode())
-
-    def still_to_take(self) -> int:
-        """Bytes that its cell is estimated to need beyond what the process holds already."""
-        if self.task is None:
-            return 0
-        if self.device.type == "cuda":
-            # What a process holds on a device can't be seen from here.
-            return self.task.need
-        return max(0, self.task.need - (_resident(self.process.pid) - self._before))
-
-    def ending(self) -> str:
-        """How the process ended."""
-        self.process.join()
-        code = self.process.exitcode or 0
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 class Local(Launcher):
@@ -116,167 +58,203 @@ class Local(Launcher):
             raise InputError(f"--workers {workers}: at least 1 is needed")
         self.places = places(workers, device)
         self.at_once = len(self.places)
+        self.devices = {torch.device(place.device) for place in self.places}
         self.plugins = tuple(plugins)
 
-    def run(self, jobs: list[Job], store: ResultsStore, progress: StudyProgress) -> Counter[str]:
-        """Run the jobs; raises OSError where no worker can be started."""
-        return Pool(self, jobs, store, progress).run()
+    def run(self, cells: Sequence[ReadyCell], store: ResultsStore, progress: StudyProgress) -> None:
+        """Run the cells; raises OSError where no worker can be started."""
+        _Crew(self, cells, store, progress).run()
 
 
-class Pool:
-    """The workers of one run, the tasks that wait, and who does what."""
+class _Worker:
+    """A worker process as the launcher sees it."""
 
     def __init__(
-        self, launcher: Local, jobs: list[Job], store: ResultsStore, progress: StudyProgress
+        self,
+        slot: int,
+        place: Place,
+        cells: Sequence[ReadyCell],
+        root: Path,
+        plugins: Sequence[Path],
     ) -> None:
-        self.launcher, self.store, self.progress = launcher, store, progress
-        self.needs = Needs(_readable(store))
-        self.waiting = [_Task(job, self.needs.of(job.cell)) for job in jobs]
-        self.workers: dict[int, Worker] = {}
-        self.outcome: Counter[str] = Counter()
-        self.free_when_idle: dict[torch.device, int] = {}
-        self.false_starts = 0
-        self.said = ""
+        context = multiprocessing.get_context("spawn")
+        self.slot, self.device = slot, torch.device(place.device)
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(
+            target=local_worker.main, args=(theirs, place, cells, root, plugins), daemon=True
+        )
+        with _deaf_to_ctrl_c():
+            self.process.start()
+        # Theirs alone: the pipe ends when they do.
+        theirs.close()
+        self.began = self.through = False
+        # The cell that it was allowed to begin, and from when it has begun, whom that tells.
+        self.cell: Cell | None = None
+        self.progress: Progress | None = None
 
-    def run(self) -> Counter[str]:
-        """Bring all tasks to their end."""
+    def resident(self) -> int:
+        """Bytes of memory that the process holds; 0 where it has ended."""
         try:
-            while self.waiting or self._busy():
-                self._start_workers()
-                self.hand_out()
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def ending(self) -> str:
+        """How the process ended."""
+        self.process.join()
+        code = self.process.exitcode or 0
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+class _Crew:
+    """The workers of one run."""
+
+    def __init__(
+        self,
+        launcher: Local,
+        cells: Sequence[ReadyCell],
+        store: ResultsStore,
+        progress: StudyProgress,
+    ) -> None:
+        self.launcher, self.cells = launcher, cells
+        self.store, self.progress = store, progress
+        self.needs = Needs(store.readable()) if cells else Needs()
+        self.rooms = {device: Room(device) for device in launcher.devices}
+        self.workers: dict[int, _Worker] = {}
+        self.ended: set[str] = set()
+        # How the workers ended that died of a cell.
+        self.deaths: defaultdict[str, list[str]] = defaultdict(list)
+        self.false_starts = 0
+
+    def run(self) -> None:
+        """Start workers, and listen until all are through."""
+        try:
+            for slot in range(min(len(self.launcher.places), len(self.cells))):
+                self._start(slot)
+            while self.workers:
                 self._listen()
         except BaseException:
             self._interrupt()
             raise
         finally:
             self._end()
-        return self.outcome
 
-    def _busy(self) -> list[Worker]:
-        return [one for one in self.workers.values() if one.task is not None]
-
-    def _start_workers(self) -> None:
-        wanted = min(len(self.launcher.places), len(self.waiting) + len(self._busy()))
-        for slot, place in enumerate(self.launcher.places):
-            if len(self.workers) >= wanted:
-                return
-            if slot not in self.workers:
-                self.workers[slot] = Worker(slot, place, self.store.root, self.launcher.plugins)
-
-    def hand_out(self) -> None:
-        """Give every idle worker the first task that its device's memory holds."""
-        for one in self.workers.values():
-            if not one.ready or one.task is not None:
-                continue
-            task = self._fitting(one.device)
-            if task is not None:
-                self.waiting.remove(task)
-                one.assign(task)
-
-    def _fitting(self, device: torch.device) -> _Task | None:
-        now = time.monotonic()
-        due = [task for task in self.waiting if task.not_before <= now]
-        if not due:
-            return None
-        others = [one for one in self._busy() if one.device == device]
-        if not others:
-            # Nothing will be freed by waiting: it is tried, and lack of memory is recorded.
-            self.free_when_idle[device] = free_memory(device)
-            return due[0]
-        # On a GPU the cells that run are counted in full, so against what was free without them.
-        free = free_memory(device) if device.type == "cpu" else self.free_when_idle[device]
-        free -= sum(one.still_to_take() for one in others)
-        found = next((task for task in due if task.need <= free), None)
-        if found is None:
-            self._say_once(
-                f"waiting for memory: {due[0].job.cell} needs about {_size(due[0].need)}, "
-                f"{_size(max(0, free))} are free on {device}"
-            )
-        return found
+    def _start(self, slot: int) -> None:
+        place = self.launcher.places[slot]
+        self.workers[slot] = _Worker(
+            slot, place, self.cells, self.store.root, self.launcher.plugins
+        )
 
     def _listen(self) -> None:
-        """Take in what workers say, until there is nothing more for the moment."""
+        """Take in what workers say, as soon as one says something."""
         connections = {one.connection: one for one in self.workers.values()}
-        for connection in wait(list(connections), timeout=0.5):
+        for connection in wait(list(connections)):
             assert isinstance(connection, Connection)
             one = connections[connection]
             try:
-                message = json.loads(connection.recv_bytes())
+                message = connection.recv()
             except (EOFError, OSError):
-                self._bury(one)
+                self._replace(one)
             else:
+                one.began, self.false_starts = True, 0
                 self._take(one, message)
 
-    def _take(self, one: Worker, message: dict[str, Any]) -> None:
-        if message["kind"] == "ready":
-            one.ready, self.false_starts = True, 0
-            return
-        if message["kind"] == "broken":
-            raise OSError(message["line"])
-        assert one.task is not None
-        name = str(one.task.job.cell)
-        if message["kind"] == "started":
-            one.told = self.progress.start(name, one.slot)
-        elif message["kind"] == "ended":
-            task, one.task, one.told = one.task, None, None
-            self._finish(task, message["status"], message.get("line", ""), one.slot)
-        elif one.told is not None and message["kind"] == "update":
-            one.told.update(message["step"], message["steps"], message["status"])
-        elif one.told is not None:
-            one.told.say(message["line"])
+    def _take(self, one: _Worker, message: tuple[Any, ...]) -> None:
+        """Act on a message, as `local_worker` lists them."""
+        match message:
+            case ("asked", cell):
+                # One that has just died is noticed by the end of its pipe.
+                with contextlib.suppress(BrokenPipeError):
+                    one.connection.send(self._may_begin(one, cell))
+            case ("started", name):
+                one.progress = self.progress.start(name, one.slot)
+            case ("updated", step, steps, status) if one.progress is not None:
+                one.progress.update(step, steps, status)
+            case ("said", line) if one.progress is not None:
+                one.progress.say(line)
+            case ("ended", name, line, status):
+                self._finish(one, name, line, status)
+            case ("waiting", holders):
+                self._clear(one)
+                own = {worker.process.pid for worker in self.workers.values()}
+                self.progress.wait_for([h for h in holders if not (h.is_here() and h.pid in own)])
+            case ("broken", line):
+                raise OSError(line)
+            case ("through",):
+                one.through = True
 
-    def _finish(self, task: _Task, status: str | None, line: str, slot: int) -> None:
-        cell = task.job.cell
+    def _may_begin(self, one: _Worker, cell: Cell) -> bool:
+        """Whether a worker may claim a cell, by the memory that it is estimated to need."""
+        self._clear(one)
+        if any(other.cell == cell for other in self.workers.values()):
+            return False
+        if len(self.deaths[str(cell)]) >= MAXIMUM_KILLS:
+            self._give_up(cell, one.slot)
+            return False
+        # A death is mostly the system's answer to a lack of memory: it is given more room.
+        need = self.needs.of(cell) << len(self.deaths[str(cell)])
+        before, room = one.resident(), self.rooms[one.device]
+        if room.enter(one.slot, need, lambda: one.resident() - before):
+            one.cell = cell
+            return True
+        self.progress.say_once(
+            f"waiting for memory: {cell} needs about {_size(need)}, "
+            f"{_size(room.left())} are free on {one.device}"
+        )
+        return False
+
+    def _clear(self, one: _Worker) -> None:
+        """A worker runs nothing."""
+        one.cell = one.progress = None
+        self.rooms[one.device].leave(one.slot)
+
+    def _finish(self, one: _Worker, name: str, line: str, status: str | None) -> None:
         if status is not None:
-            self.outcome[status] += 1
-            self.progress.finish(f"{cell}: {line}", slot)
-            self._learn(task)
-        elif self.store.has(identity_of(cell)):
-            self.progress.finish(f"{cell}: recorded by another worker", slot)
-        else:
-            holder = self.store.claims.holder(cell.hash[:16])
-            self._say_once(f"{cell}: held by {holder or 'another worker'}; waiting for it")
-            task.not_before = time.monotonic() + POLL_SECONDS
-            self.waiting.append(task)
+            if one.cell is not None:
+                with contextlib.suppress(InputError):
+                    record = self.store.get(identity_of(one.cell))
+                    if record is not None:
+                        self.needs.learn(record)
+            self._clear(one)
+        elif any(str(other.cell) == name for other in self.workers.values()):
+            return  # Its own worker is about to say so.
+        if name not in self.ended:
+            self.ended.add(name)
+            self.progress.finish(name, line, status, one.slot if status else len(self.cells))
 
-    def _learn(self, task: _Task) -> None:
-        """Estimate the cells that wait by what this one was measured to need."""
-        with contextlib.suppress(InputError):
-            if (record := self.store.get(identity_of(task.job.cell))) is not None:
-                self.needs.learn(record)
-        for other in self.waiting:
-            other.need = max(self.needs.of(other.job.cell), other.need if other.kills else 0)
-
-    def _bury(self, one: Worker) -> None:
-        """A worker has ended: its cell goes on elsewhere, or is given up."""
+    def _replace(self, one: _Worker) -> None:
+        """A worker has ended: where it was not through, another carries on."""
         del self.workers[one.slot]
         one.connection.close()
-        ending, task = one.ending(), one.task
-        if not one.ready:
+        cell = one.cell if one.progress is not None else None
+        self._clear(one)
+        if one.through:
+            return
+        ending = one.ending()
+        if not one.began:
             self.false_starts += 1
             if self.false_starts >= MAXIMUM_FALSE_STARTS:
                 raise ChildProcessError(f"no worker process can start: the last had {ending}")
-        if task is None:
-            return
-        task.kills += 1
-        cell = task.job.cell
-        if task.kills >= MAXIMUM_KILLS:
-            self._give_up(task, f"its worker ended by {ending} {task.kills} times", one.slot)
-            return
-        self.progress.say(f"{cell}: its worker ended by {ending}; another carries on")
-        # Mostly the system's answer to a lack of memory: it is given more room.
-        task.need *= 2
-        self.waiting.insert(0, task)
+        if cell is not None:
+            self.deaths[str(cell)].append(ending)
+            if len(self.deaths[str(cell)]) >= MAXIMUM_KILLS:
+                self._give_up(cell, one.slot)
+            else:
+                self.progress.say(f"{cell}: its worker ended by {ending}; another carries on")
+        self._start(one.slot)
 
-    def _give_up(self, task: _Task, reason: str, slot: int) -> None:
-        cell = task.job.cell
+    def _give_up(self, cell: Cell, slot: int) -> None:
+        """Record a cell as failed whose workers died, unless one of another launcher has it."""
         claim = self.store.claims.acquire(cell.hash[:16])
         if claim is None:
-            self._finish(task, None, "", slot)
             return
+        deaths = self.deaths[str(cell)]
+        reason = f"its worker ended by {deaths[-1]} {len(deaths)} times"
         with claim:
             stands = save_record(failed_record(cell, reason), self.store, self.progress.say)
-        self._finish(task, "failed" if stands else None, f"failed: {reason}", slot)
+        if stands:
+            self.ended.add(str(cell))
+            self.progress.finish(str(cell), f"failed: {reason}", "failed", slot)
 
     def _interrupt(self) -> None:
         """Have the workers save their states and end."""
@@ -287,27 +265,29 @@ class Pool:
         # A second Ctrl-C does not wait.
         with contextlib.suppress(KeyboardInterrupt):
             for one in self.workers.values():
-                self._drain(one, until)
-
-    def _drain(self, one: Worker, until: float) -> None:
-        """Read until the worker ends: one that writes into a full pipe would never."""
-        with contextlib.suppress(EOFError, OSError):
-            while one.connection.poll(max(0.0, until - time.monotonic())):
-                one.connection.recv_bytes()
+                # One that writes into a full pipe would never end.
+                with contextlib.suppress(EOFError, OSError):
+                    while one.connection.poll(max(0.0, until - time.monotonic())):
+                        one.connection.recv_bytes()
 
     def _end(self) -> None:
         for one in self.workers.values():
             one.connection.close()
-            if one.task is not None:
+            if one.cell is not None:
                 one.process.kill()
         for one in self.workers.values():
             one.process.join(STOP_SECONDS)
             one.process.kill()
 
-    def _say_once(self, line: str) -> None:
-        if line != self.said:
-            self.progress.say(line)
-            self.said = line
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started within does not notice Ctrl-C: it is the launcher that tells its workers."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def places(workers: int | None, device: str) -> list[Place]:
@@ -335,21 +315,6 @@ def dealt(cores: list[int], workers: int) -> list[tuple[int, ...]]:
         return [(cores[index % len(cores)],) for index in range(workers)]
     bounds = [index * len(cores) // workers for index in range(workers + 1)]
     return [tuple(cores[start:stop]) for start, stop in itertools.pairwise(bounds)]
-
-
-def _resident(pid: int | None) -> int:
-    """Bytes of memory that a process holds; 0 where it has ended."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-def _readable(store: ResultsStore) -> Iterator[Record]:
-    """The store's records, without those that can't be read."""
-    for path in sorted(store.records.glob("*.json")):
-        with contextlib.suppress(InputError):
-            yield read_record(path)
 
 
 def _size(size: int) -> str:

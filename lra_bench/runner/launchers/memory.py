@@ -1,10 +1,13 @@
-"""How much memory a cell will need."""
+"""How much memory a cell will need, and whether a device holds it beside those that run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import torch
 
 from lra_bench.config import Cell
+from lra_bench.measure.memory import free_memory
 from lra_bench.mixers import mixers
 from lra_bench.results.record import Record
 from lra_bench.tasks import tasks
@@ -76,6 +79,39 @@ def estimate(cell: Cell) -> int:
         per_sequence += 4 * settings.heads * length**2
     activations = (KEPT * settings.layers * training + evaluation) * per_sequence
     return round(BYTES_A_PARAMETER * parameters + activations)
+
+
+class Room:
+    """The memory of a device, for the cells that run on it."""
+
+    def __init__(
+        self, device: torch.device, free: Callable[[torch.device], int] = free_memory
+    ) -> None:
+        self.device, self.free = device, free
+        # What each cell needs, and what it has taken so far.
+        self.running: dict[int, tuple[int, Callable[[], int]]] = {}
+        self._free_when_idle = 0
+
+    def left(self) -> int:
+        """Bytes that are neither taken nor yet to be taken by the cells that run."""
+        if self.device.type == "cuda":
+            # What a process holds there can't be seen from here: all of its need counts.
+            return self._free_when_idle - sum(need for need, _ in self.running.values())
+        to_take = (max(0, need - taken()) for need, taken in self.running.values())
+        return max(0, self.free(self.device) - sum(to_take))
+
+    def enter(self, slot: int, need: int, taken: Callable[[], int] = lambda: 0) -> bool:
+        """Let a cell run in this slot where it fits, or where nothing will be freed by waiting."""
+        if self.running and need > self.left():
+            return False
+        if not self.running:
+            self._free_when_idle = self.free(self.device)
+        self.running[slot] = need, taken
+        return True
+
+    def leave(self, slot: int) -> None:
+        """No cell runs in this slot."""
+        self.running.pop(slot, None)
 
 
 def _key(config: dict[str, object]) -> tuple[object, ...]:

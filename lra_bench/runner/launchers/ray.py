@@ -1,42 +1,64 @@
-"""Cells as tasks of a Ray cluster: one that runs already, or one started here."""
+"""Cells as tasks of a Ray cluster: one that runs already, or one started here.
+
+All nodes work on one store, in a directory that they share, as they share the prepared data.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import logging
 import os
 import signal
 import socket
 import time
-import uuid
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lra_bench.data.store import Manifest
+import torch
+
+from lra_bench.cache import cache_directory
+from lra_bench.config import Cell
 from lra_bench.errors import InputError
-from lra_bench.results.record import Record
+from lra_bench.registry import load_plugin
+from lra_bench.results import files
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import failed_record, identity_of
-from lra_bench.runner.job import POLL_SECONDS, Job
-from lra_bench.runner.launchers import node
+from lra_bench.runner.claimed import POLL_SECONDS, run_claimed, summary
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
 from lra_bench.runner.launchers.memory import Needs
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import save_record
+from lra_bench.training.allocator import keep_freed_memory
+from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
 
 ANSWER_SECONDS = 10.0
+UPDATE_SECONDS = 0.5
+# Settings of the driver's environment that its tasks follow.
+ENVIRONMENT = ("LRA_BENCH_CHECKPOINT_SECONDS", "LRA_BENCH_BLOCK_SECONDS", "THP_MEM_ALLOC_ENABLE")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a node needs to run a cell: plain values, but for the cell itself."""
+
+    one: ReadyCell
+    root: Path
+    device: str
+    threads: int
+    plugins: dict[str, str]
 
 
 @dataclass
-class _Task:
-    """A job and what happened to it so far."""
+class _Waiting:
+    """A cell that is to be sent, and what happened to it so far."""
 
-    job: Job
+    one: ReadyCell
     kills: int = 0
     not_before: float = 0.0
 
@@ -45,13 +67,13 @@ class Board:
     """What the tasks say, until the driver takes it: an actor beside the driver."""
 
     def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
+        self.messages: list[tuple[Any, ...]] = []
 
-    def tell(self, message: dict[str, Any]) -> None:
+    def tell(self, *message: Any) -> None:
         """Pin up a message."""
         self.messages.append(message)
 
-    def take(self) -> list[dict[str, Any]]:
+    def take(self) -> list[tuple[Any, ...]]:
         """All messages since the last time."""
         taken, self.messages = self.messages, []
         return taken
@@ -67,7 +89,6 @@ class Ray(Launcher):
         cpus: cores a cell takes.
         gpus: GPUs a cell takes, which may be a fraction; None: one, or none on the CPU.
         plugins: plugin files, sent along with each task.
-        data_dir: of the public releases, for nodes that can't see the prepared data.
 
     Raises:
         InputError: Ray is not installed, there is no cluster at the address, or no node of it
@@ -81,7 +102,6 @@ class Ray(Launcher):
         cpus: int = 1,
         gpus: float | None = None,
         plugins: Sequence[Path] = (),
-        data_dir: Path | None = None,
     ) -> None:
         if importlib.util.find_spec("ray") is None:
             raise InputError("--launcher ray needs the package 'ray': pip install 'lra-bench[ray]'")
@@ -89,7 +109,7 @@ class Ray(Launcher):
             raise InputError("--cpus must be at least 1 and --gpus at least 0")
         _connect(address)
         self.device, self.gpus = _choose_device(device, gpus)
-        self.cpus, self.data_dir = cpus, data_dir
+        self.cpus = cpus
         self.plugins = {path.name: path.read_text(encoding="utf-8") for path in plugins}
         self.memory, self.at_once = self._room()
 
@@ -113,44 +133,39 @@ class Ray(Launcher):
         ]
         return int(max(one.get("memory", 0) for one in fitting)), int(sum(cells))
 
-    def run(self, jobs: list[Job], store: ResultsStore, progress: StudyProgress) -> Counter[str]:
-        """Run the jobs as tasks, and leave the cluster."""
+    def run(self, cells: Sequence[ReadyCell], store: ResultsStore, progress: StudyProgress) -> None:
+        """Run the cells as tasks, and leave the cluster."""
         import ray
 
-        token = store.root.resolve() / f".cluster-{uuid.uuid4().hex}"
-        token.touch()
-        driver = _Driver(self, jobs, store, progress, token)
+        driver = _Driver(self, cells, store, progress)
         try:
-            return driver.run()
+            driver.run()
         except BaseException:
             driver.interrupt()
             raise
         finally:
-            token.unlink(missing_ok=True)
             ray.shutdown()
 
 
 class _Driver:
-    """The tasks of one run: those that wait, those that were sent."""
+    """The cells of one run: those that wait, those that were sent."""
 
     def __init__(
         self,
         launcher: Ray,
-        jobs: list[Job],
+        cells: Sequence[ReadyCell],
         store: ResultsStore,
         progress: StudyProgress,
-        token: Path,
     ) -> None:
-        self.launcher, self.store, self.progress, self.token = launcher, store, progress, token
+        self.launcher, self.store, self.progress = launcher, store, progress
         self.needs = Needs()
-        self.waiting = [_Task(job) for job in jobs]
-        self.sent: dict[Any, _Task] = {}
+        self.waiting = [_Waiting(one) for one in cells]
+        self.sent: dict[Any, _Waiting] = {}
         self.shown: dict[str, tuple[int, Progress]] = {}
-        self.outcome: Counter[str] = Counter()
         self.board = _board()
 
-    def run(self) -> Counter[str]:
-        """Bring all tasks to their end."""
+    def run(self) -> None:
+        """Bring all cells to their end."""
         import ray
 
         while self.waiting or self.sent:
@@ -160,10 +175,9 @@ class _Driver:
                 continue
             ended, _ = ray.wait(list(self.sent), timeout=0.5)
             for message in ray.get(self.board.take.remote()):
-                self._show(message)
+                self._show(*message)
             for reference in ended:
                 self._collect(reference, self.sent.pop(reference))
-        return self.outcome
 
     def interrupt(self) -> None:
         """Have the tasks save their states and end."""
@@ -179,118 +193,148 @@ class _Driver:
 
     def _send(self) -> None:
         """Submit what is due; Ray queues it until a node has room."""
-        now = time.monotonic()
-        due = [task for task in self.waiting if task.not_before <= now]
-        self.waiting = [task for task in self.waiting if task.not_before > now]
-        for task in due:
-            if task.not_before and not self._is_free(task):
-                task.not_before = now + POLL_SECONDS
-                self.waiting.append(task)
-                continue
-            self.sent[self._remote(task).remote(self._message(task.job), self.board)] = task
-
-    def _remote(self, task: _Task) -> Any:
         import ray
 
-        need = self.needs.of(task.job.cell) << task.kills
-        return ray.remote(_train).options(
-            num_cpus=self.launcher.cpus,
-            num_gpus=self.launcher.gpus,
-            # What a cell needs on a GPU takes no memory of the node.
-            memory=0 if self.launcher.gpus else min(need, self.launcher.memory),
-            max_retries=0,
-            name=str(task.job.cell),
+        now = time.monotonic()
+        due = [one for one in self.waiting if one.not_before <= now]
+        self.waiting = [one for one in self.waiting if one.not_before > now]
+        for waiting in due:
+            cell = waiting.one.cell
+            if waiting.not_before and not self._is_free(cell):
+                waiting.not_before = now + POLL_SECONDS
+                self.waiting.append(waiting)
+                continue
+            need = self.needs.of(cell) << waiting.kills
+            environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+            remote = ray.remote(_run).options(
+                num_cpus=self.launcher.cpus,
+                num_gpus=self.launcher.gpus,
+                # What a cell needs on a GPU takes no memory of the node.
+                memory=0 if self.launcher.gpus else min(need, self.launcher.memory),
+                max_retries=0,
+                runtime_env={"env_vars": environment},
+                name=str(cell),
+            )
+            self.sent[remote.remote(self._task(waiting.one), self.board)] = waiting
+
+    def _task(self, one: ReadyCell) -> Task:
+        return Task(
+            ReadyCell(one.cell, one.prepared.resolve(), one.loggers),
+            self.store.root.resolve(),
+            self.launcher.device,
+            self.launcher.cpus,
+            self.launcher.plugins,
         )
 
-    def _message(self, job: Job) -> dict[str, Any]:
-        """What a task is sent: plain values."""
-        return {
-            "cell": job.cell.model_dump(mode="json"),
-            "prepared": str(job.prepared.resolve()),
-            "fingerprint": Manifest.read(job.prepared).fingerprint,
-            "data_dir": self.launcher.data_dir and str(self.launcher.data_dir.resolve()),
-            "root": str(self.store.root.resolve()),
-            "token": str(self.token),
-            "loggers": job.loggers,
-            "plugins": self.launcher.plugins,
-            "device": self.launcher.device,
-            "threads": self.launcher.cpus,
-            "environment": {
-                name: os.environ[name] for name in node.ENVIRONMENT if name in os.environ
-            },
-        }
-
-    def _is_free(self, task: _Task) -> bool:
+    def _is_free(self, cell: Cell) -> bool:
         """Whether a cell that another worker held can be tried again.
 
         A claim expires before the eyes of one process that watches it: the driver's.
         """
-        claim = self.store.claims.acquire(task.job.cell.hash[:16])
+        claim = self.store.claims.acquire(cell.hash[:16])
         if claim is None:
             return False
         claim.release()
         return True
 
-    def _show(self, message: dict[str, Any]) -> None:
-        name = message["cell"]
-        if message["kind"] == "started":
+    def _show(self, name: str, kind: str, *values: Any) -> None:
+        if kind == "started":
             slot = next(n for n in range(1 << 20) if n not in {s for s, _ in self.shown.values()})
             self.shown[name] = slot, self.progress.start(name, slot)
         elif name in self.shown:
             told = self.shown[name][1]
-            if message["kind"] == "say":
-                told.say(message["line"])
+            if kind == "said":
+                told.say(*values)
             else:
-                told.update(message["step"], message["steps"], message["status"])
+                told.update(*values)
 
-    def _collect(self, reference: Any, task: _Task) -> None:
-        """Take in how a task ended. Raises OSError for what would befall every task."""
+    def _collect(self, reference: Any, waiting: _Waiting) -> None:
+        """Take in how a task ended. Raises InputError or OSError for what would befall all."""
         import ray
 
+        cell = waiting.one.cell
         try:
-            answer = ray.get(reference)
+            status, line = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
             cause = error.cause or error
-            raise ChildProcessError(f"{task.job.cell}: {type(cause).__name__}: {cause}") from None
+            raise ChildProcessError(f"{cell}: {type(cause).__name__}: {cause}") from None
         except ray.exceptions.RayError as error:
-            self._lost(task, f"{type(error).__name__}: {str(error).splitlines()[0]}")
-            return
-        document = answer.get("record")
-        if document is not None:
-            record = Record.model_validate(document)
-            save_record(record, self.store, self.progress.say)
-        self._finish(task, answer["status"], answer["line"])
+            self._carry_on(waiting, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        else:
+            self._finish(waiting, line, status)
 
-    def _lost(self, task: _Task, reason: str) -> None:
+    def _carry_on(self, waiting: _Waiting, reason: str) -> None:
         """A worker or its node is gone: the cell goes on elsewhere, or is given up."""
-        cell = task.job.cell
-        task.kills += 1
-        if task.kills < MAXIMUM_KILLS:
+        waiting.kills += 1
+        cell = waiting.one.cell
+        if waiting.kills < MAXIMUM_KILLS:
             self.progress.say(f"{cell}: {reason}; another worker carries on")
-            self.waiting.append(task)
+            self.waiting.append(waiting)
             return
         stands = save_record(failed_record(cell, reason), self.store, self.progress.say)
-        self._finish(task, "failed" if stands else None, f"failed: {reason}")
+        self._finish(waiting, f"failed: {reason}", "failed" if stands else None)
 
-    def _finish(self, task: _Task, status: str | None, line: str) -> None:
-        cell = task.job.cell
+    def _finish(self, waiting: _Waiting, line: str, status: str | None) -> None:
+        cell = waiting.one.cell
         slot, _ = self.shown.pop(str(cell), (len(self.shown), None))
         if status is not None:
-            self.outcome[status] += 1
-            self.progress.finish(f"{cell}: {line}", slot)
+            self.progress.finish(str(cell), line, status, slot)
         elif self.store.has(identity_of(cell)):
-            self.progress.finish(f"{cell}: recorded by another worker", slot)
+            self.progress.finish(str(cell), "recorded by another worker", slot=slot)
         else:
-            task.not_before = time.monotonic() + POLL_SECONDS
-            self.waiting.append(task)
+            waiting.not_before = time.monotonic() + POLL_SECONDS
+            self.waiting.append(waiting)
 
 
-def _train(job: dict[str, Any], board: Any) -> dict[str, Any]:
-    """The task: `node.train`, which tells the board."""
-    from lra_bench.config import Cell
+def _run(task: Task, board: Any) -> tuple[str | None, str]:
+    """The task: `run_on_node`, which tells the board."""
+    return run_on_node(task, lambda *message: board.tell.remote(*message))
 
-    name = str(Cell.model_validate(job["cell"]))
-    return node.train(job, lambda message: board.tell.remote({**message, "cell": name}))
+
+def run_on_node(task: Task, tell: Callable[..., None]) -> tuple[str | None, str]:
+    """Run one cell on this node; its status, None where another worker has it, and a line.
+
+    Args:
+        task: see `Task`.
+        tell: told of the cell's name and `started`, `updated` or `said` with what belongs to it.
+
+    Raises InputError where the store or the prepared data can't be seen from here.
+    """
+    for path in (task.root, task.one.prepared):
+        if not path.is_dir():
+            raise InputError(
+                f"node {socket.gethostname()} sees no '{path}': --output and --cache-dir must be "
+                "in a directory that all nodes share"
+            )
+    torch.set_num_threads(task.threads)
+    keep_freed_memory()
+    for name, text in task.plugins.items():
+        _load_sent(name, text.encode())
+    shown, cell = 0.0, str(task.one.cell)
+
+    def update(*values: Any) -> None:
+        nonlocal shown
+        if values[0] == values[1] or time.monotonic() - shown >= UPDATE_SECONDS:
+            shown = time.monotonic()
+            tell(cell, "updated", *values)
+
+    def start(name: str) -> Progress:
+        tell(cell, "started")
+        return Progress(update, lambda line: tell(cell, "said", line))
+
+    device = choose_device(task.device)
+    record = run_claimed(task.one, ResultsStore(task.root), device, start)
+    return (None, "") if record is None else (record.status, summary(record))
+
+
+def _load_sent(name: str, content: bytes) -> None:
+    """Write a plugin file that was sent to a place of its own, and run it."""
+    path = cache_directory() / "plugins" / hashlib.sha256(content).hexdigest()[:16] / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.replace(path, content)
+    load_plugin(path)
 
 
 def _connect(address: str | None) -> None:

@@ -1,21 +1,20 @@
-"""A job: one cell as work. Whoever runs it claims it, trains it and writes its record."""
+"""Run cells under claims: what every worker does, wherever it runs."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from typing import Protocol
 
 import torch
 
 from lra_bench.config import Cell
-from lra_bench.results.claims import Claim, ClaimLostError
+from lra_bench.results.claims import Claim, ClaimLostError, Holder
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import checkpoint_of, identity_of, run_cell
-from lra_bench.runner.progress import StudyProgress
+from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.saving import save_record
 from lra_bench.training.loop import Progress
 
@@ -23,69 +22,78 @@ from lra_bench.training.loop import Progress
 POLL_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Job:
-    """A cell to train, the prepared set it is trained on, and who follows it."""
+class Audience(Protocol):
+    """Whom a worker tells of its cells, by their names."""
 
-    cell: Cell
-    prepared: Path
-    loggers: tuple[str, ...] = ()
+    def start(self, name: str) -> Progress:
+        """A cell begins; returns whom it tells of its progress."""
+
+    def finish(self, name: str, line: str, status: str | None = None) -> None:
+        """A cell has a record; no status where another worker ran it."""
+
+    def wait_for(self, holders: Sequence[Holder]) -> None:
+        """Nothing is left but cells that these hold."""
 
 
-def run_jobs(
-    jobs: Iterable[Job],
+def run_cells(
+    cells: Iterable[ReadyCell],
     store: ResultsStore,
     device: torch.device,
-    progress: StudyProgress,
-) -> Counter[str]:
-    """Train every job that no other worker trains; return how many ended in each status.
+    audience: Audience,
+    may_begin: Callable[[Cell], bool] = lambda cell: True,
+) -> None:
+    """Bring every cell to a record: run each that no other worker runs.
 
-    Jobs that others hold are returned to at the end: some are finished by then, and those whose
-    worker died are trained here.
+    Cells that others hold, and those that may not begin yet, are returned to at the end: some are
+    finished by then, and those whose worker died are run here.
     """
-    outcome: Counter[str] = Counter()
-    left, said = list(jobs), 0
+    left = list(cells)
     while left:
-        held = []
-        for job in left:
-            record = run_claimed(job.cell, job.prepared, store, device, progress.start, job.loggers)
-            if record is not None:
-                outcome[record.status] += 1
-                progress.finish(f"{job.cell}: {summary(record)}")
-            elif store.has(identity_of(job.cell)):
-                progress.finish(f"{job.cell}: recorded by another worker")
-            else:
-                held.append(job)
-        if held:
-            if len(held) != said:
-                progress.say(_who_holds(held, store))
-                said = len(held)
+        left = [one for one in left if not _has_ended(one, store, device, audience, may_begin)]
+        if left:
+            holders = (store.claims.holder(one.cell.hash[:16]) for one in left)
+            audience.wait_for([holder for holder in holders if holder is not None])
             time.sleep(POLL_SECONDS)
-        left = held
-    return outcome
+
+
+def _has_ended(
+    one: ReadyCell,
+    store: ResultsStore,
+    device: torch.device,
+    audience: Audience,
+    may_begin: Callable[[Cell], bool],
+) -> bool:
+    """Whether the cell has a record, after it was run here where that could be done."""
+    name = str(one.cell)
+    if store.has(identity_of(one.cell)):
+        audience.finish(name, "recorded by another worker")
+        return True
+    if not may_begin(one.cell):
+        return False
+    record = run_claimed(one, store, device, audience.start)
+    if record is None:
+        return False
+    audience.finish(name, summary(record), record.status)
+    return True
 
 
 def run_claimed(
-    cell: Cell,
-    prepared: Path,
+    one: ReadyCell,
     store: ResultsStore,
     device: torch.device,
     start: Callable[[str], Progress],
-    loggers: Sequence[str] = (),
 ) -> Record | None:
-    """Claim a cell, train it, write its record: what every worker does, wherever it runs.
+    """Claim a cell, run it, save its record.
 
     Args:
-        cell: the cell.
-        prepared: the directory of its prepared set.
+        one: the cell.
         store: shared by all workers.
-        device: where to train.
+        device: where to run it.
         start: called with the cell's name once the claim is held; returns whom to tell.
-        loggers: names of those that follow it too.
 
     Returns None where the cell has a record already or another worker holds it.
     """
-    identity = identity_of(cell)
+    cell, identity = one.cell, identity_of(one.cell)
     if store.has(identity):
         return None
     claim = store.claims.acquire(cell.hash[:16])
@@ -97,7 +105,7 @@ def run_claimed(
             return None
         progress = _until_lost(claim, start(str(cell)))
         try:
-            record = run_cell(cell, prepared, store, device, progress, loggers, claim)
+            record = run_cell(one, store, device, progress, claim)
         except ClaimLostError as error:
             progress.say(str(error))
             return None
@@ -134,10 +142,3 @@ def _until_lost(claim: Claim, progress: Progress) -> Progress:
         progress.update(step, steps, status)
 
     return replace(progress, update=update)
-
-
-def _who_holds(jobs: list[Job], store: ResultsStore) -> str:
-    holders = {store.claims.holder(job.cell.hash[:16]) for job in jobs}
-    names = sorted(str(holder) for holder in holders if holder is not None)
-    cells = "a cell" if len(jobs) == 1 else f"{len(jobs)} cells"
-    return f"waiting for {cells} held by other workers: {', '.join(names)}"
