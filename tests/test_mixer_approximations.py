@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
-from lra_bench.check.pair import Pairing
+from lra_bench.check.pair import SMALL, Pairing
 from lra_bench.mixers import mixers
 from lra_bench.registry import Spec
 
 LENGTHS = (64, 40)
-WEIGHTS = Pairing(Spec("none"), mixers.parse("softmax")).build().mixer.state_dict()
+GEOMETRY = replace(SMALL, length=LENGTHS[0], grid=None)
+WEIGHTS = Pairing(Spec("none"), mixers.parse("softmax")).build(GEOMETRY).mixer.state_dict()
 
 
 def real_outputs(text: str) -> Tensor:
     """At the real tokens of two sequences whose neighbours are alike."""
-    pair = Pairing(Spec("none"), mixers.parse(text)).build()
+    pair = Pairing(Spec("none"), mixers.parse(text)).build(GEOMETRY)
     pair.mixer.load_state_dict(WEIGHTS, strict=False)
     pair = pair.double()
     walk = pair.tokens(2, LENGTHS[0]).cumsum(1) / 8
@@ -44,6 +46,7 @@ def errors(exact: str, approximations: list[str]) -> list[float]:
             "skyformer:iterations=30,ridge=0,landmarks=",
             {4: 0.1, 16: 0.03, 32: 3e-3, 64: 5e-4, 128: 1e-4},
         ),
+        ("softmax", "informer:queries=", {4: 0.5, 12: 0.3, 60: 1e-9}),
     ],
 )
 def test_the_error_falls_with_what_is_spent(

@@ -94,7 +94,8 @@ def test_linformer_that_keeps_every_key_is_softmax() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["linformer:rank=0", "nystrom:landmarks=0", "skyformer:iterations=0"]
+    "text",
+    ["linformer:rank=0", "nystrom:landmarks=0", "skyformer:iterations=0", "informer:queries=0"],
 )
 def test_a_size_below_one_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="=0; at least 1 is needed"):
@@ -103,7 +104,15 @@ def test_a_size_below_one_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    ["local:window=3", "conv", "linformer", "nystrom:convolution=3", "kernelized", "skyformer"],
+    [
+        "local:window=3",
+        "conv",
+        "linformer",
+        "nystrom:convolution=3",
+        "kernelized",
+        "skyformer",
+        "informer",
+    ],
 )
 def test_what_stands_at_padding_stays_finite(spec: str) -> None:
     pair = Pairing(Spec("none"), mixers.parse(spec)).build()

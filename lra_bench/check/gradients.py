@@ -45,7 +45,10 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
 
 
 def measure_bfloat16(pairing: Pairing, effort: Effort) -> Outcome:
-    """Outputs and gradients under bfloat16 autocast at the longest length: finite, and close."""
+    """Outputs and gradients under bfloat16 autocast at the longest length: finite, and close.
+
+    Not close where a mixer chooses: some queries then get something else altogether.
+    """
     longest = lengths_of(pairing, effort)[-1]
     pair = pairing.build(geometry_of(longest))
     x = pair.tokens(1, longest)
@@ -63,6 +66,8 @@ def measure_bfloat16(pairing: Pairing, effort: Effort) -> Outcome:
     for what, values in named.items():
         if not values.isfinite().all():
             return Outcome("fail", None, f"{what} are not finite in bfloat16 at length {longest}")
+    if pair.mixer.chooses:
+        return Outcome("ok", detail="finite; what it chooses depends on rounding")
     error = ((out.float() - exact).square().mean() / exact.square().mean()).sqrt().item()
     return judge(error, BFLOAT16_LIMIT, f"the root mean square error at length {longest}")
 

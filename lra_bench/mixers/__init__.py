@@ -25,6 +25,7 @@ mixers: Registry[Mixer] = Registry(
         "nystrom": f"{_HERE}.nystrom:Nystrom",
         "kernelized": f"{_HERE}.kernelized:Kernelized",
         "skyformer": f"{_HERE}.skyformer:Skyformer",
+        "informer": f"{_HERE}.informer:Informer",
         "conv": f"{_HERE}.conv:Conv",
         "decay": f"{_HERE}.decay:Decay",
         "transnormer": f"{_HERE}.transnormer:TransNormer",

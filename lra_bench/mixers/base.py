@@ -29,6 +29,7 @@ class Mixer(nn.Module):
         bias_kinds: which shapes of `bias` it can add.
         provides: properties an encoding may need, such as `nonnegative features`; an instance
             may narrow this by its parameters.
+        chooses: tokens are picked by comparing numbers, so that rounding one may pick another.
         relative: shifting all tokens changes nothing, given an encoding of which that is true.
 
     A class may bring its own naive definition as a class attribute `oracle`, an instance or
@@ -39,6 +40,7 @@ class Mixer(nn.Module):
     hooks: ClassVar[frozenset[str]] = frozenset({"embed"})
     bias_kinds: ClassVar[frozenset[str]] = frozenset()
     provides: frozenset[str] = frozenset()
+    chooses: ClassVar[bool] = False
     relative: ClassVar[bool] = True
 
     def __init__(self, geometry: Geometry, dropout: float = 0.0) -> None:

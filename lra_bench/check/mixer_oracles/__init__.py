@@ -9,6 +9,7 @@ from __future__ import annotations
 from lra_bench.check.mixer_oracles.base import AttentionOracle, MixerOracle, Order
 from lra_bench.check.mixer_oracles.conv import ConvOracle
 from lra_bench.check.mixer_oracles.decay import DecayOracle
+from lra_bench.check.mixer_oracles.informer import InformerOracle
 from lra_bench.check.mixer_oracles.kernelized import KernelizedOracle
 from lra_bench.check.mixer_oracles.linear import LinearOracle
 from lra_bench.check.mixer_oracles.linformer import LinformerOracle
@@ -21,6 +22,7 @@ from lra_bench.check.mixer_oracles.transnormer import TransNormerOracle
 from lra_bench.mixers.base import Mixer
 from lra_bench.mixers.conv import Conv
 from lra_bench.mixers.decay import Decay
+from lra_bench.mixers.informer import Informer
 from lra_bench.mixers.kernelized import Kernelized
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.linformer import Linformer
@@ -42,6 +44,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Nystrom: NystromOracle(),
     Kernelized: KernelizedOracle(),
     Skyformer: SkyformerOracle(),
+    Informer: InformerOracle(),
     Conv: ConvOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),
