@@ -47,6 +47,8 @@ def errors(exact: str, approximations: list[str]) -> list[float]:
             {4: 0.1, 16: 0.03, 32: 3e-3, 64: 5e-4, 128: 1e-4},
         ),
         ("softmax", "informer:queries=", {4: 0.5, 12: 0.3, 60: 1e-9}),
+        ("reformer:chunk=64", "reformer:chunk=8,hashes=", {1: 0.45, 4: 0.35, 16: 0.3}),
+        ("reformer:chunk=64", "reformer:chunk=", {8: 0.4, 16: 0.35, 32: 0.3, 64: 1e-12}),
     ],
 )
 def test_the_error_falls_with_what_is_spent(

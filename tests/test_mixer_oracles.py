@@ -23,6 +23,10 @@ SMALL_REACH = (
     "local:window=11",
     "conv:width=3",
     "nystrom:landmarks=4,convolution=3",
+    "skyformer:landmarks=5",
+    "informer:queries=3",
+    "reformer:chunk=4",
+    "reformer:chunk=5,hashes=3",
 )
 
 

@@ -95,7 +95,13 @@ def test_linformer_that_keeps_every_key_is_softmax() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["linformer:rank=0", "nystrom:landmarks=0", "skyformer:iterations=0", "informer:queries=0"],
+    [
+        "linformer:rank=0",
+        "nystrom:landmarks=0",
+        "skyformer:iterations=0",
+        "informer:queries=0",
+        "reformer:chunk=0",
+    ],
 )
 def test_a_size_below_one_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="=0; at least 1 is needed"):
@@ -112,6 +118,7 @@ def test_a_size_below_one_is_refused(text: str) -> None:
         "kernelized",
         "skyformer",
         "informer",
+        "reformer:chunk=4",
     ],
 )
 def test_what_stands_at_padding_stays_finite(spec: str) -> None:
@@ -139,6 +146,14 @@ def test_dropout_of_kernelized_weights_keeps_their_mean() -> None:
     error = many.std(0) / 20000**0.5
     assert ((many.mean(0) - expected[0]).abs() < 5 * error).all()
     assert many.std(0).min() > 0
+
+
+def test_reformer_has_no_weights_for_keys() -> None:
+    sizes = [
+        sum(p.numel() for p in mixers.create(mixers.parse(name), SMALL).parameters())
+        for name in ("reformer", "softmax")
+    ]
+    assert sizes[0] == sizes[1] * 3 // 4
 
 
 def test_a_layer_knows_its_place() -> None:

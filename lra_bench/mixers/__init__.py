@@ -26,6 +26,7 @@ mixers: Registry[Mixer] = Registry(
         "kernelized": f"{_HERE}.kernelized:Kernelized",
         "skyformer": f"{_HERE}.skyformer:Skyformer",
         "informer": f"{_HERE}.informer:Informer",
+        "reformer": f"{_HERE}.reformer:Reformer",
         "conv": f"{_HERE}.conv:Conv",
         "decay": f"{_HERE}.decay:Decay",
         "transnormer": f"{_HERE}.transnormer:TransNormer",

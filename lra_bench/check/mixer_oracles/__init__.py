@@ -16,6 +16,7 @@ from lra_bench.check.mixer_oracles.linformer import LinformerOracle
 from lra_bench.check.mixer_oracles.local import LocalOracle
 from lra_bench.check.mixer_oracles.nystrom import NystromOracle
 from lra_bench.check.mixer_oracles.performer import PerformerOracle
+from lra_bench.check.mixer_oracles.reformer import ReformerOracle
 from lra_bench.check.mixer_oracles.skyformer import SkyformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
 from lra_bench.check.mixer_oracles.transnormer import TransNormerOracle
@@ -29,6 +30,7 @@ from lra_bench.mixers.linformer import Linformer
 from lra_bench.mixers.local import Local
 from lra_bench.mixers.nystrom import Nystrom
 from lra_bench.mixers.performer import Performer
+from lra_bench.mixers.reformer import Reformer
 from lra_bench.mixers.skyformer import Skyformer
 from lra_bench.mixers.softmax import Softmax
 from lra_bench.mixers.transnormer import TransNormer
@@ -45,6 +47,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Kernelized: KernelizedOracle(),
     Skyformer: SkyformerOracle(),
     Informer: InformerOracle(),
+    Reformer: ReformerOracle(),
     Conv: ConvOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),
