@@ -34,10 +34,15 @@ def broken(*_: Any) -> None:
 def test_auto_is_the_accelerator_that_has_float64(
     monkeypatch: pytest.MonkeyPatch, accelerator: str | None, expected: str
 ) -> None:
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: accelerator is not None)
+    replace(
+        monkeypatch,
+        torch.accelerator,
+        torch.accelerator.is_available,
+        lambda: accelerator is not None,
+    )
     found = None if accelerator is None else torch.device(accelerator)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: found)
-    monkeypatch.setattr(torch, "zeros", lambda *_, **__: torch.ones(()))
+    replace(monkeypatch, torch.accelerator, torch.accelerator.current_accelerator, lambda: found)
+    replace(monkeypatch, torch, torch.zeros, lambda *_, **__: torch.ones(()))
     assert str(choose_device("auto")) == expected
 
 
@@ -51,7 +56,7 @@ def test_a_process_of_several_touches_its_own_device_alone(
         touched.append(str(device))
         return torch.ones(())
 
-    monkeypatch.setattr(torch, "zeros", zeros)
+    replace(monkeypatch, torch, torch.zeros, zeros)
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert str(choose_device(wanted)) == got
     assert touched == [got]
@@ -67,9 +72,11 @@ def test_what_is_broken_is_not_usable_and_hinders_no_cleaning_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert is_usable(torch.device("cpu"))
-    monkeypatch.setattr(torch.accelerator, "synchronize", broken)
+    replace(monkeypatch, torch.accelerator, torch.accelerator.synchronize, broken)
     assert not is_usable(CUDA)
-    monkeypatch.setattr(torch, "get_device_module", lambda _: SimpleNamespace(empty_cache=broken))
+    replace(
+        monkeypatch, torch, torch.get_device_module, lambda _: SimpleNamespace(empty_cache=broken)
+    )
     give_back(CUDA)
 
 
