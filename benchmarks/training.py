@@ -55,8 +55,10 @@ def measured(task: str, mixer: str, encoding: str, length: int, batch: int, **va
     """The record of one pair at a fixed length and batch, from a fresh process."""
     import torch
 
-    from lra_bench.profiling.plan import ProfileStudy, plan
-    from lra_bench.profiling.study import measure_apart, request_of
+    from lra_bench.profiling.plan import ProfileStudy, measurements, plan
+    from lra_bench.profiling.study import ReadyMeasurement
+    from lra_bench.results.store import ResultsStore
+    from lra_bench.training.loop import Progress
 
     study = ProfileStudy(
         mixers=(mixer,),
@@ -66,8 +68,9 @@ def measured(task: str, mixer: str, encoding: str, length: int, batch: int, **va
         batch=batch,
         set=values,
     )
-    (one,) = plan(study, "cpu")
-    return measure_apart(request_of(one, study, None, torch.device("cpu")), LIMIT_SECONDS)
+    (one,) = measurements(plan(study, "cpu"))
+    ready = ReadyMeasurement(one, None, limit=LIMIT_SECONDS)
+    return ready.run(ResultsStore("unused"), torch.device("cpu"), Progress())
 
 
 def precisions() -> list[str]:
@@ -212,7 +215,7 @@ def overhead_here(task: str, length: str, batch: str, precision: str, steps: str
     """Phases of training steps in this process."""
     import torch
 
-    from lra_bench.profiling.plan import ProfileStudy, plan
+    from lra_bench.profiling.plan import ProfileStudy, measurements, plan
     from lra_bench.profiling.trace import phases_of
     from lra_bench.training.allocator import keep_freed_memory
 
@@ -225,7 +228,7 @@ def overhead_here(task: str, length: str, batch: str, precision: str, steps: str
         batch=int(batch),
         set={"precision": precision},
     )
-    (one,) = plan(study, "cpu")
+    (one,) = measurements(plan(study, "cpu"))
     return phases_of(one, torch.device("cpu"), None, int(steps)).document()
 
 

@@ -131,9 +131,10 @@ def build_model(
 
     of, pair = tasks.parse(task), (mixers.parse(mixer), encodings.parse(encoding))
     settings = settings_for(protocol, of, set or {})
-    if reason := why_invalid(of, *pair, settings):
+    built = tasks.create(of)
+    if reason := why_invalid(built, *pair, settings):
         raise InputError(f"encoding '{encoding}' with mixer '{mixer}': it {reason}")
-    return build(tasks.create(of), settings, *pair)
+    return build(built, settings, *pair)
 
 
 def plan(study: Study | str | Path, device: str = "auto") -> list[PlannedCell]:
@@ -202,8 +203,8 @@ def train(
     """
     from lra_bench.cache import cache_directory
     from lra_bench.results.store import ResultsStore
-    from lra_bench.runner.cell import run_cell
-    from lra_bench.runner.preparation import ReadyCell, prepare_set
+    from lra_bench.runner.cell import ReadyCell
+    from lra_bench.runner.preparation import prepare_set
     from lra_bench.training.device import choose_device
     from lra_bench.training.loop import Progress
 
@@ -211,7 +212,7 @@ def train(
     study = Study(data_dir=None if data_dir is None else Path(data_dir))
     ready = ReadyCell(cell, prepare_set(cell, study, Path(cache_dir or cache_directory())))
     with TemporaryDirectory() as directory:
-        return run_cell(ready, ResultsStore(directory), chosen, Progress())
+        return ready.run(ResultsStore(directory), chosen, Progress())
 
 
 def load_results(path: str | Path) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -141,6 +141,8 @@ class Study(_Model):
 
 class Cell(_Model):
     """Task × mixer × encoding × seed with the protocol's settings: one training run."""
+
+    kind: ClassVar[Literal["training", "profile"]] = "training"
 
     task: Spec
     mixer: Spec

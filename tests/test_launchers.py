@@ -20,10 +20,9 @@ from lra_bench.fused.library import library
 from lra_bench.measure.memory import free_memory
 from lra_bench.results.record import Memory, Record
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.cell import identity_of
+from lra_bench.runner.cell import ReadyCell, identity_of
 from lra_bench.runner.launchers import local, memory
 from lra_bench.runner.launchers.ray import Ray, Task, run_on_node
-from lra_bench.runner.preparation import ReadyCell
 from tests.program import command, finish, outcomes, start
 from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell

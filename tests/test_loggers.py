@@ -16,8 +16,7 @@ from lra_bench.cli import main
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import cell as cell_module
-from lra_bench.runner.cell import run_cell
-from lra_bench.runner.preparation import ReadyCell
+from lra_bench.runner.cell import ReadyCell
 from lra_bench.training.loop import Progress
 from tests.records import make_record
 from tests.replacing import replace
@@ -51,9 +50,8 @@ def train(
             raise KeyboardInterrupt
 
     progress = Progress(update, lines.append)
-    record = run_cell(
-        ReadyCell(small_cell(**settings), prepared, tuple(names)), store, CPU, progress
-    )
+    ready = ReadyCell(small_cell(**settings), prepared, tuple(names))
+    record = ready.run(store, CPU, progress)
     return record, lines
 
 

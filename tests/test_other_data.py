@@ -12,9 +12,7 @@ from lra_bench.report.analysis import Analysis
 from lra_bench.report.grouping import read_study
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner import claimed
-from lra_bench.runner.cell import identity_of
-from lra_bench.runner.preparation import ReadyCell
+from lra_bench.runner.cell import ReadyCell, identity_of
 from tests.records import make_record, write_store
 from tests.releases import pathfinder_release
 from tests.replacing import replace
@@ -53,7 +51,7 @@ def runs(
         record = make_record(fingerprint=Manifest.read(one.prepared).fingerprint)
         return record.model_copy(update={"identity": identity_of(one.cell)})
 
-    replace(monkeypatch, claimed, claimed.run_cell, quickly)
+    replace(monkeypatch, ReadyCell, ReadyCell.run, quickly)
     return Runs(tmp_path, capsys)
 
 

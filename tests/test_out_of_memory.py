@@ -20,9 +20,8 @@ from lra_bench.config import Cell
 from lra_bench.model.encoder import Encoder
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.cell import run_cell
+from lra_bench.runner.cell import ReadyCell
 from lra_bench.runner.claimed import summary
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.training.loop import Progress
 from lra_bench.training.out_of_memory import is_out_of_memory
 from tests.small import CPU, prepared_set, small_cell
@@ -38,7 +37,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(cell: Cell, prepared: Path, root: Path, progress: Progress | None = None) -> Record:
     store = ResultsStore(root)
     store.create()
-    return run_cell(ReadyCell(cell, prepared), store, CPU, progress or Progress())
+    return ReadyCell(cell, prepared).run(store, CPU, progress or Progress())
 
 
 def hooked(call: Callable[[Encoder, Inputs], None]) -> AbstractContextManager[Any]:

@@ -17,12 +17,22 @@ from lra_bench.measure.memory import PeakMemory
 from lra_bench.measure.throughput import FEWEST_BLOCKS, seconds_per_call
 from lra_bench.profiling import process
 from lra_bench.profiling.phases import Stopwatch, TimedTrainer, measure_phases, timed
-from lra_bench.profiling.plan import Measurement, ProfileStudy, plan, sized_task, why_invalid
+from lra_bench.profiling.plan import (
+    Measurement,
+    ProfileStudy,
+    measurements,
+    plan,
+    sized_task,
+)
 from lra_bench.profiling.process import Request, measure
-from lra_bench.profiling.study import measure_apart, request_of, run_profile
+from lra_bench.profiling.study import ReadyMeasurement, run_profile
 from lra_bench.profiling.tokens import full_rows
 from lra_bench.registry import Spec
 from lra_bench.results.store import ResultsStore
+from lra_bench.runner.cell import identity_of
+from lra_bench.runner.claimed import run_claimed
+from lra_bench.runner.launchers.inline import Inline
+from lra_bench.training.loop import Progress
 from lra_bench.training.out_of_memory import is_out_of_memory
 from tests.replacing import replace
 from tests.small import CPU, prepared_set, small_cell
@@ -36,7 +46,7 @@ def study(**values: object) -> ProfileStudy:
 
 
 def only(**values: object) -> Measurement:
-    (one,) = plan(study(**values), "cpu")
+    (one,) = measurements(plan(study(**values), "cpu"))
     return one
 
 
@@ -45,7 +55,7 @@ def only(**values: object) -> Measurement:
 
 def test_plan_is_every_pair_at_every_length_shortest_first() -> None:
     planned = plan(study(encodings=("none", "rope"), lengths=(128, 64), tokens=("random",)), "cpu")
-    assert [(one.length, str(one.cell.encoding)) for one in planned] == [
+    assert [(one.cell.settings.length, str(one.cell.encoding)) for one in planned] == [
         (64, "none"),
         (64, "rope"),
         (128, "none"),
@@ -62,23 +72,22 @@ def test_what_changes_a_measurement_changes_its_identity() -> None:
         only(tokens=("real",), source="synthetic"),
         only(encodings=("rope",)),
         only(set={**TINY, "precision": "bfloat16"}),
-        Measurement(base.cell, base.tokens, "cuda"),
+        base.model_copy(update={"device": "cuda"}),
     ]
-    hashes = {one.identity.hash for one in [base, *others]}
+    hashes = {one.hash for one in [base, *others]}
     assert len(hashes) == 1 + len(others)
-    assert only().identity == base.identity
+    assert only() == base
 
 
 def test_an_invalid_pair_says_why() -> None:
-    reason = only(encodings=("fire",)).reason
-    assert reason is not None
-    assert "dense bias" in reason
+    (one,) = plan(study(encodings=("fire",)), "cpu")
+    assert not one.valid
+    assert "dense bias" in str(one.reason)
 
 
 def test_a_pair_is_judged_at_its_length() -> None:
     """Lengths beyond the task's own can be profiled: a table of positions grows with them."""
-    one = only(encodings=("learned",), lengths=(8192,))
-    assert why_invalid(one.cell) is None
+    assert only(encodings=("learned",), lengths=(8192,)).settings.length == 8192
     assert sized_task(Spec("text"), 8192).length == 8192
 
 
@@ -152,10 +161,15 @@ def test_running_out_of_memory_is_told_from_other_errors() -> None:
 def test_a_measurement_in_a_fresh_process_is_a_record(tmp_path: Path) -> None:
     prepared = prepared_set(tmp_path / "set")
     one = only(tokens=("real",), source="synthetic")
-    record = measure_apart(request_of(one, study(), prepared, CPU), limit=120)
+    store = ResultsStore(tmp_path / "store")
+    store.create()
+    ready = ReadyMeasurement(one, prepared, limit=120)
+    record = run_claimed(ready, store, CPU, lambda name: Progress())
+    assert record is not None
+    assert list(store.read()) == [record]
     assert record.status == "done", record.log
     assert record.kind == "profile"
-    assert record.identity == one.identity
+    assert record.identity == identity_of(one)
     assert record.throughput is not None
     assert (record.throughput.length, record.throughput.batch) == (64, 2)
     assert record.throughput.inference_examples_per_second > 0
@@ -166,8 +180,9 @@ def test_a_measurement_in_a_fresh_process_is_a_record(tmp_path: Path) -> None:
     assert "fresh process" in record.memory.method
 
 
-def test_a_process_that_takes_too_long_is_a_record() -> None:
-    record = measure_apart(request_of(only(), study(), None, CPU), limit=0.01)
+def test_a_process_that_takes_too_long_is_a_record(tmp_path: Path) -> None:
+    ready = ReadyMeasurement(only(), None, limit=0.01)
+    record = ready.run(ResultsStore(tmp_path), CPU, Progress())
     assert record.status == "failed"
     assert "--limit" in str(record.reason)
 
@@ -178,18 +193,17 @@ def test_a_killed_process_ran_out_of_memory_and_the_study_goes_on(tmp_path: Path
     store = ResultsStore(tmp_path / "store")
     planned = plan(study(encodings=("none", "rope")), "cpu")
     broken = study(encodings=("none", "rope"), plugins=(plugin,))
-    outcome = run_profile(broken, planned, store, tmp_path, CPU, limit=120)
+    outcome = run_profile(broken, planned, store, tmp_path, Inline("cpu"), limit=120)
     assert outcome == {"out_of_memory": 2}
     assert {record.status for record in store.read()} == {"out_of_memory"}
-    assert run_profile(broken, planned, store, tmp_path, CPU, limit=120) == {}
+    assert run_profile(broken, planned, store, tmp_path, Inline("cpu"), limit=120) == {}
 
 
 def test_an_error_in_the_process_is_a_record_with_its_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = small_cell()
-    broken = cell.model_copy(update={"encoding": Spec("rope", (("no_such", 1),))})
-    request = Request(cell=broken, tokens="random", device="cpu", result=tmp_path / "unused")
+    broken = only().model_copy(update={"encoding": Spec("rope", (("no_such", 1),))})
+    request = Request(cell=broken, device="cpu", result=tmp_path / "unused")
     # In a process of its own its memory would be limited, here it must not be.
     replace(monkeypatch, process, process.stay_within_free_memory, lambda: None)
     record = measure(request)
@@ -238,15 +252,16 @@ def test_the_command_lists_invalid_pairs_and_runs_plugins(
     command = ["profile", "--encodings", "profiled", "fire", "--mixers", "linear"]
     command += ["--lengths", "64", "--batch", "2", "--plugins", str(plugin), "--set", *small]
     command += ["--output", str(tmp_path / "store"), "--device", "cpu"]
+    command += ["--launcher", "local", "--workers", "1"]
     assert main([*command, "--dry-run"]) == 0
-    assert "2 measurements: 1 valid, 0 done" in capsys.readouterr().out
+    assert "2 cells: 1 valid, 0 done, 1 invalid" in capsys.readouterr().out
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert "invalid: linear × fire" in shown
     assert "1 done" in shown
     assert "Peak memory by length" in shown
     assert main(command) == 0
-    assert "nothing left to measure" in capsys.readouterr().out
+    assert "nothing left to do" in capsys.readouterr().out
 
 
 def test_a_trace_leaves_its_files_and_prints_its_table(

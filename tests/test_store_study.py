@@ -21,10 +21,9 @@ from lra_bench.results.plan_file import add_cells
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import claimed, preparation, saving
-from lra_bench.runner.cell import checkpoint_of, failed_record, identity_of
+from lra_bench.runner.cell import ReadyCell, checkpoint_of, failed_record, identity_of
 from lra_bench.runner.claimed import run_cells, run_claimed
 from lra_bench.runner.plan import PlannedCell, Retry
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import RecordKeptElsewhereError, save_record
 from lra_bench.runner.study import open_study, set_aside, standing
@@ -65,7 +64,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seeds.append(one.cell.seed)
         return record_of(one.cell)
 
-    replace(monkeypatch, claimed, claimed.run_cell, quickly)
+    replace(monkeypatch, ReadyCell, ReadyCell.run, quickly)
     replace(monkeypatch, claimed, claimed.POLL_SECONDS, 0.02)
     return seeds
 
@@ -95,7 +94,7 @@ def test_a_checkpoint_is_kept_until_its_cell_has_ended(
     cell = small_cell()
     checkpoint = checkpoint_of(cell, store)
     checkpoint.save({"step": 1})
-    replace(monkeypatch, claimed, claimed.run_cell, lambda *_: record_of(cell, status))
+    replace(monkeypatch, ReadyCell, ReadyCell.run, lambda *_: record_of(cell, status))
     assert run_claimed(ReadyCell(cell, tmp_path), store, CPU, start) == record_of(cell, status)
     assert (checkpoint.load()[0] is not None) == kept
 
@@ -149,7 +148,7 @@ def test_who_loses_a_claim_stops_and_leaves_the_other_be(
         progress.update(1, 2, "")
         raise AssertionError("the training went on")
 
-    replace(monkeypatch, claimed, claimed.run_cell, overtaken)
+    replace(monkeypatch, ReadyCell, ReadyCell.run, overtaken)
     told = Progress(say=lines.append)
     assert run_claimed(ReadyCell(cell, tmp_path), store, CPU, lambda name: told) is None
     assert "another worker took over" in lines[0]
@@ -166,7 +165,7 @@ def test_where_both_finish_the_first_record_stands(
         assert store.add(record_of(cell, "diverged"))
         return record_of(cell)
 
-    replace(monkeypatch, claimed, claimed.run_cell, slowly)
+    replace(monkeypatch, ReadyCell, ReadyCell.run, slowly)
     told = Progress(say=lines.append)
     assert run_claimed(ReadyCell(cell, tmp_path), store, CPU, lambda name: told) is None
     assert [record.status for record in store.read()] == ["diverged"]

@@ -22,9 +22,8 @@ from lra_bench.model.classifier import Classifier, build
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner import cell as cell_module
-from lra_bench.runner.cell import checkpoint_of, run_cell
+from lra_bench.runner.cell import ReadyCell, checkpoint_of
 from lra_bench.runner.claimed import run_claimed
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.study import set_aside
 from lra_bench.tasks import tasks
 from lra_bench.training import loop
@@ -43,7 +42,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(cell: Cell, prepared: Path, root: Path, progress: Progress | None = None) -> Record:
     store = ResultsStore(root)
     store.create()
-    return run_cell(ReadyCell(cell, prepared), store, CPU, progress or Progress())
+    return ReadyCell(cell, prepared).run(store, CPU, progress or Progress())
 
 
 def outcome(record: Record) -> dict[str, Any]:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lra_bench.command_parser import CommandParser
-from lra_bench.commands.run import flags_of, names_study_file
+from lra_bench.commands.run import (
+    add_launcher_arguments,
+    flags_of,
+    heed_sigterm,
+    launcher_of,
+    names_study_file,
+    print_plan,
+    sum_up,
+)
+from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from lra_bench.profiling.plan import Measurement
     from lra_bench.results.store import ResultsStore
+    from lra_bench.runner.plan import PlannedCell, Retry
 
 HELP = "measure speed and memory of mixers and encodings by length"
 
@@ -44,6 +54,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--output", type=Path, help="results store (default: results/profile)")
     parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    add_launcher_arguments(parser)
     parser.add_argument(
         "--limit", type=float, default=LIMIT_SECONDS, metavar="S", help="seconds a measurement"
     )
@@ -55,32 +66,34 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, measure, print tables. Exit code 1 where a measurement did not end well."""
+    heed_sigterm()
     from lra_bench.cache import cache_directory
     from lra_bench.config import validated
     from lra_bench.profiling.plan import ProfileStudy, plan
     from lra_bench.results.store import ResultsStore
     from lra_bench.training.device import choose_device
 
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise InputError("profile measures on one device each: torchrun can't start it")
     study = validated(ProfileStudy, _flags(arguments), "profile")
     device = choose_device(arguments.device)
     planned = plan(study, str(device))
     store = ResultsStore(arguments.output or Path("results") / "profile")
-    _print_invalid(planned)
     if arguments.dry_run:
-        _print_plan(planned, store)
+        print_plan(planned, store)
         return 0
     from lra_bench.profiling.study import run_profile, run_traces
 
+    _print_invalid(planned)
     cache = arguments.cache_dir or cache_directory()
     limit = arguments.limit
     if arguments.trace:
         steps = arguments.steps
         return _print_traces(run_traces(study, planned, store, cache, device, limit, steps))
-    outcome = run_profile(study, planned, store, cache, device, limit, arguments.retry)
+    retry: Retry | None = "failed" if arguments.retry else None
+    outcome = run_profile(study, planned, store, cache, launcher_of(arguments), limit, retry)
     _print_tables(planned, store)
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.items()))
-    print(f"{counts or 'nothing left to measure'}; records in {store.root}")
-    return int(bool(set(outcome) - {"done"}))
+    return sum_up(planned, store, bool(outcome))
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -91,19 +104,11 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     return usual | flags_of(ProfileStudy, arguments)
 
 
-def _print_invalid(planned: list[Measurement]) -> None:
+def _print_invalid(planned: list[PlannedCell]) -> None:
     """Each invalid pair once, with its reason."""
-    reasons = {one.pair: one.reason for one in planned if one.reason is not None}
-    for pair, reason in reasons.items():
-        print(f"invalid: {pair}: {reason}")
-
-
-def _print_plan(planned: list[Measurement], store: ResultsStore) -> None:
-    valid = [one for one in planned if one.reason is None]
-    done = [one for one in valid if store.has(one.identity)]
-    for one in valid:
-        print(f"{'done' if one in done else 'to do':8} {one}")
-    print(f"{len(planned)} measurements: {len(valid)} valid, {len(done)} done")
+    reasons = {(one.cell.mixer, one.cell.encoding): one.reason for one in planned if not one.valid}
+    for (mixer, encoding), reason in reasons.items():
+        print(f"invalid: {mixer} × {encoding}: {reason}")
 
 
 def _print_traces(traces: dict[Path, str | None]) -> int:
@@ -116,13 +121,14 @@ def _print_traces(traces: dict[Path, str | None]) -> int:
     return int(any(traces.values()))
 
 
-def _print_tables(planned: list[Measurement], store: ResultsStore) -> None:
+def _print_tables(planned: list[PlannedCell], store: ResultsStore) -> None:
     """Speed, memory and scaling of what was asked for, whenever it was measured."""
     from lra_bench.report.cost_by_length import profiles
     from lra_bench.report.tables.cost import cost_tables
     from lra_bench.report.terminal import plain_table
+    from lra_bench.runner.cell import identity_of
 
-    known = (store.get(one.identity) for one in planned if one.reason is None)
+    known = (store.get(identity_of(one.cell)) for one in planned if one.valid)
     records = [record for record in known if record is not None]
     for profile in profiles(records):
         for table in cost_tables(profile):

@@ -17,6 +17,9 @@ from lra_bench.runner.loggers import LOGGERS
 
 if TYPE_CHECKING:
     from lra_bench.config import Study
+    from lra_bench.results.store import ResultsStore
+    from lra_bench.runner.launchers.base import Launcher
+    from lra_bench.runner.plan import PlannedCell
 
 HELP = "train every pair of task and encoding of a study, and record it"
 
@@ -45,18 +48,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--output", type=Path, help="results store (default: results/PROTOCOL)")
     parser.add_argument("--cache-dir", type=Path, help="where prepared data is kept")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    parser.add_argument(
-        "--launcher",
-        choices=LAUNCHERS,
-        default="inline",
-        help="where cells run (docs/launchers.md)",
-    )
-    parser.add_argument("--workers", type=int, metavar="N", help="local: how many processes")
-    parser.add_argument(
-        "--ray-address", metavar="ADDRESS", help="ray: a running cluster (else one is started here)"
-    )
-    parser.add_argument("--cpus", type=int, metavar="N", help="ray: CPU cores a cell takes")
-    parser.add_argument("--gpus", type=float, metavar="X", help="ray: GPUs a cell takes, as 0.5")
+    add_launcher_arguments(parser)
     parser.add_argument(
         "--retry",
         nargs="?",
@@ -72,10 +64,25 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
 
 
+def add_launcher_arguments(parser: CommandParser) -> None:
+    """Declare the flags that say where cells run."""
+    parser.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="inline",
+        help="where cells run (docs/launchers.md)",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="local: how many processes")
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="ray: a running cluster (else one is started here)"
+    )
+    parser.add_argument("--cpus", type=int, metavar="N", help="ray: CPU cores a cell takes")
+    parser.add_argument("--gpus", type=float, metavar="X", help="ray: GPUs a cell takes, as 0.5")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Plan, prepare, train. Exit code 1 where a cell did not end well."""
-    # A scheduler's notice is heeded as Ctrl-C is.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_sigterm()
     # Read by torch when it allocates: pages of 2 MiB make a CPU training step some 10 % faster.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
@@ -92,22 +99,33 @@ def run(arguments: argparse.Namespace) -> int:
     planned = plan(study, arguments.device)
     store = ResultsStore(arguments.output or usual_output(study))
     if arguments.dry_run:
-        _print_plan(planned, store)
+        print_plan(planned, store)
         return 0
-    from lra_bench.runner import launchers
     from lra_bench.runner.study import run_study
 
     cache = arguments.cache_dir or cache_directory()
-    options = launchers.Options(
-        arguments.workers, arguments.ray_address, arguments.cpus, arguments.gpus
-    )
-    launcher = launchers.create(arguments.launcher, arguments.device, options, study)
+    launcher = launcher_of(arguments)
     if not launcher.leads:
         launcher.follow(store)
         return 0
     with _following(store.root) if arguments.watch else nullcontext():
         outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
-    return _sum_up(planned, store, bool(outcome))
+    return sum_up(planned, store, bool(outcome))
+
+
+def heed_sigterm() -> None:
+    """Take a scheduler's notice as Ctrl-C is."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def launcher_of(arguments: argparse.Namespace) -> Launcher:
+    """The launcher that the flags ask for. Raises InputError for flags that don't fit together."""
+    from lra_bench.runner import launchers
+
+    options = launchers.Options(
+        arguments.workers, arguments.ray_address, arguments.cpus, arguments.gpus
+    )
+    return launchers.create(arguments.launcher, arguments.device, options)
 
 
 def _following(root: Path) -> AbstractContextManager[None]:
@@ -117,7 +135,7 @@ def _following(root: Path) -> AbstractContextManager[None]:
     return following(root)
 
 
-def _sum_up(planned: list[Any], store: Any, some_ran: bool) -> int:
+def sum_up(planned: list[PlannedCell], store: ResultsStore, some_ran: bool) -> int:
     """Say how the whole plan stands, whoever ran it; 1 where a cell has not ended well."""
     from lra_bench.runner.study import standing
 
@@ -170,7 +188,8 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
     return values
 
 
-def _print_plan(planned: list[Any], store: Any) -> None:
+def print_plan(planned: list[PlannedCell], store: ResultsStore) -> None:
+    """Each cell and whether it is done, and how many there are."""
     from lra_bench.runner.cell import identity_of
 
     done = 0

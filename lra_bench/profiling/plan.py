@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from lra_bench.config import Cell, Study, hash_of, settings_for
+from lra_bench.config import Cell, Study, settings_for
 from lra_bench.errors import InputError
 from lra_bench.registry import Registry, Spec, load_plugin
-from lra_bench.results.record import Identity
+from lra_bench.runner.plan import PlannedCell, why_invalid
 from lra_bench.tasks.base import Task
 
 Tokens = Literal["random", "real"]
@@ -30,49 +29,34 @@ class ProfileStudy(Study):
     protocol: str = Field("small", description="name of a protocol or path of a YAML file")
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One cell at a fixed length and batch on one kind of tokens; `device` is cpu or cuda.
+class Measurement(Cell):
+    """A cell that is not trained: its speed and memory are measured on one kind of tokens.
 
-    The cell's settings hold the length and the batch, and precision and compilation as resolved.
-    `reason` says why the pair can't be computed; None where it can.
+    Its settings hold the length and the batch, and precision and compilation as resolved for
+    `device`, which is a kind: cpu or cuda.
     """
 
-    cell: Cell
+    kind: ClassVar[Literal["training", "profile"]] = "profile"
+
     tokens: Tokens
     device: str
-    reason: str | None = None
 
     @property
-    def length(self) -> int:
-        """Tokens of every sequence."""
-        return self.cell.settings.length
-
-    @property
-    def pair(self) -> str:
-        """Both names."""
-        return f"{self.cell.mixer} × {self.cell.encoding}"
-
-    @property
-    def identity(self) -> Identity:
-        """As a record gives it; the hash covers tokens and device too."""
-        cell = self.cell
-        config = {**cell.config, "tokens": self.tokens, "device": self.device, "kind": "profile"}
-        return Identity(
-            task=str(cell.task),
-            mixer=str(cell.mixer),
-            encoding=str(cell.encoding),
-            seed=cell.seed,
-            protocol=cell.protocol,
-            hash=hash_of(config),
-            config=config,
-        )
+    def config(self) -> dict[str, Any]:
+        """As for a training, with tokens and device."""
+        return {
+            **super().config,
+            "tokens": self.tokens,
+            "device": self.device,
+            "kind": self.kind,
+        }
 
     def __str__(self) -> str:
-        return f"{self.pair}, {self.length:,} {self.tokens} tokens"
+        length = self.settings.length
+        return f"{self.mixer} × {self.encoding}, {length:,} {self.tokens} tokens"
 
 
-def plan(study: ProfileStudy, device: str) -> list[Measurement]:
+def plan(study: ProfileStudy, device: str) -> list[PlannedCell]:
     """All measurements, the shortest first, invalid pairs with their reasons.
 
     `device` is one that can be used (`choose_device`). Raises InputError for unknown names and
@@ -97,14 +81,20 @@ def plan(study: ProfileStudy, device: str) -> list[Measurement]:
             raise InputError(f"--lengths {length}: lengths from 16 to {1 << 20} can be measured")
     sources = {tokens: _source(task, study, tokens) for tokens in study.tokens}
     return [
-        _measurement(study, task, *pair, length, tokens, sources[tokens], device)
+        _planned(study, task, *pair, length, tokens, sources[tokens], device)
         for length in sorted(set(lengths))
         for tokens in dict.fromkeys(study.tokens)
         for pair in pairs
     ]
 
 
-def _measurement(
+def measurements(planned: Iterable[PlannedCell]) -> list[Measurement]:
+    """Those of a profile's plan that can be computed."""
+    cells = (one.cell for one in planned if one.valid)
+    return [cell for cell in cells if isinstance(cell, Measurement)]
+
+
+def _planned(
     study: ProfileStudy,
     task: Spec,
     mixer: Spec,
@@ -113,7 +103,7 @@ def _measurement(
     tokens: Tokens,
     source: str,
     device: str,
-) -> Measurement:
+) -> PlannedCell:
     import torch
 
     from lra_bench.training.device import resolved
@@ -122,7 +112,7 @@ def _measurement(
     if study.batch is not None:
         fixed |= {"batch": study.batch, "accumulate": 1}
     settings = settings_for(study.protocol, task, {**study.set, **fixed})
-    cell = Cell(
+    cell = Measurement(
         task=task,
         mixer=mixer,
         encoding=encoding,
@@ -130,24 +120,11 @@ def _measurement(
         protocol=study.protocol,
         source=source,
         settings=resolved(settings, device),
+        tokens=tokens,
+        device=torch.device(device).type,
     )
-    return Measurement(cell, tokens, torch.device(device).type, why_invalid(cell))
-
-
-def why_invalid(cell: Cell) -> str | None:
-    """Why the pair can't be computed at this length, or None: found by building both."""
-    from lra_bench.encodings import encodings
-    from lra_bench.mixers.base import incompatibility
-    from lra_bench.model.classifier import build_mixer, geometry_of
-
-    geometry = geometry_of(sized_task(cell.task, cell.settings.length), cell.settings)
-    try:
-        return incompatibility(
-            build_mixer(cell.mixer, geometry, cell.settings),
-            encodings.create(cell.encoding, geometry),
-        )
-    except InputError as error:
-        return str(error)
+    reason = why_invalid(sized_task(task, length), mixer, encoding, cell.settings)
+    return PlannedCell(cell, reason)
 
 
 def sized_task(spec: Spec, length: int) -> Task:

@@ -16,17 +16,18 @@ from typing import Any
 import torch
 from pydantic import BaseModel, Field
 
-from lra_bench.config import Cell, Settings
+from lra_bench.config import Settings
 from lra_bench.data.batches import CellData
 from lra_bench.data.store import Manifest
 from lra_bench.measure.environment import environment
 from lra_bench.measure.memory import PeakMemory, stay_within_free_memory
 from lra_bench.measure.speed import memory_steps, speed, train_step
-from lra_bench.model.classifier import Classifier, build, count_parameters
-from lra_bench.profiling.plan import Measurement, Tokens, sized_task
+from lra_bench.model.classifier import Classifier, build
+from lra_bench.profiling.plan import Measurement, sized_task
 from lra_bench.profiling.tokens import full_rows
-from lra_bench.registry import Spec, load_plugin
-from lra_bench.results.record import Data, Memory, Parameters, Record, Status
+from lra_bench.registry import load_plugin
+from lra_bench.results.record import Data, Memory, Record, Status
+from lra_bench.runner.cell import LOG_CHARACTERS, identity_of, parameters_of, reason_of
 from lra_bench.tasks.base import Task
 from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import Precision, choose_compiled, choose_device, synchronise
@@ -34,7 +35,6 @@ from lra_bench.training.loop import Trainer
 from lra_bench.training.out_of_memory import is_out_of_memory
 from lra_bench.training.random_state import seed_everything
 
-LOG_CHARACTERS = 8000
 # The length at which code and libraries are loaded before the base of memory is taken.
 WARM_UP_LENGTH = 256
 
@@ -42,19 +42,13 @@ WARM_UP_LENGTH = 256
 class Request(BaseModel):
     """What the parent asks of this process."""
 
-    cell: Cell
-    tokens: Tokens
+    cell: Measurement
     device: str
     result: Path
     prepared: Path | None = None
     plugins: tuple[Path, ...] = ()
     trace: Path | None = Field(None, description="write a trace into this directory instead")
     steps: int = Field(1, description="that a trace times")
-
-    @property
-    def measurement(self) -> Measurement:
-        """As the plan has it."""
-        return Measurement(self.cell, self.tokens, torch.device(self.device).type)
 
 
 class _Setting:
@@ -94,7 +88,9 @@ def measure(request: Request) -> Record:
         _load_code(setting)
         peak = PeakMemory(device)
         trainer = setting.trainer(request.cell.settings.length, request.cell.settings.batch)
-        parts["parameters"] = _parameters(setting, trainer)
+        parts["parameters"] = parameters_of(
+            trainer.model, sized_task(request.cell.task, trainer.settings.length), trainer.settings
+        )
         parts["data"] = _data(request)
         batch = _batch(trainer.data)
         memory_steps(trainer, batch)
@@ -103,17 +99,9 @@ def measure(request: Request) -> Record:
         parts["throughput"] = speed(trainer, batch)
         return record_of(request, "done", started, **parts)
     except Exception as error:
+        status: Status = "out_of_memory" if is_out_of_memory(error) else "failed"
         log = traceback.format_exc()
-        ran_out = is_out_of_memory(error)
-        reason = (str(error).splitlines() or [""])[0][:500]
-        return record_of(
-            request,
-            "out_of_memory" if ran_out else "failed",
-            started,
-            reason if ran_out else f"{type(error).__name__}: {reason}",
-            log,
-            **parts,
-        )
+        return record_of(request, status, started, reason_of(error), log, **parts)
 
 
 def record_of(
@@ -129,14 +117,14 @@ def record_of(
     precision: Precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
     seconds = time.perf_counter() - started
     return Record(
-        kind="profile",
+        kind=request.cell.kind,
         status=status,
         reason=reason,
         log=log[-LOG_CHARACTERS:],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        identity=request.measurement.identity,
+        identity=identity_of(request.cell),
         environment=environment(device, precision, compiled=choose_compiled(settings)),
-        notes=[f"{request.tokens} tokens, none padded; measured in {seconds:.0f} s"],
+        notes=[f"{request.cell.tokens} tokens, none padded; measured in {seconds:.0f} s"],
         **parts,
     )
 
@@ -153,16 +141,6 @@ def _load_code(setting: _Setting) -> None:
 
 def _batch(data: CellData) -> Any:
     return data.train.gather(torch.arange(len(data.train)).numpy(), trim=False)
-
-
-def _parameters(setting: _Setting, trainer: Trainer) -> Parameters:
-    """The count, and its ratio to the protocol's Transformer with sinusoidal encoding."""
-    settings = trainer.settings
-    with torch.random.fork_rng(devices=[]):
-        task = sized_task(setting.cell.task, settings.length)
-        base = build(task, settings, Spec("softmax"), Spec("sinusoidal"))
-    counts = count_parameters(trainer.model), count_parameters(base)
-    return Parameters(count=counts[0], base=counts[1], ratio=round(counts[0] / counts[1], 4))
 
 
 def _data(request: Request) -> Data | None:
@@ -202,8 +180,7 @@ def main() -> None:
     if request.trace is not None:
         from lra_bench.profiling.trace import trace
 
-        one = request.measurement
-        trace(one, request.device, request.prepared, request.trace, request.steps)
+        trace(request.cell, request.device, request.prepared, request.trace, request.steps)
         return
     request.result.write_text(measure(request).model_dump_json(), encoding="utf-8")
 

@@ -15,6 +15,7 @@ from lra_bench.profiling.phases import Phases, Stopwatch, TimedTrainer, measure_
 from lra_bench.profiling.plan import Measurement, sized_task
 from lra_bench.profiling.tokens import full_rows
 from lra_bench.results.record import Identity
+from lra_bench.runner.cell import identity_of
 from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import Precision, choose_compiled, choose_device
 from lra_bench.training.random_state import seed_everything
@@ -35,7 +36,7 @@ def trace(
     Files: `trace.json.gz` (for chrome://tracing or Perfetto), `phases.json`, `phases.md` and
     `operators.txt`, the operators that took longest.
     """
-    device, settings = choose_device(device_name), one.cell.settings
+    device, settings = choose_device(device_name), one.settings
     keep_freed_memory()
     phases = phases_of(one, device, prepared, steps)
     data = _data(one, device, prepared)
@@ -54,7 +55,7 @@ def trace(
 
 def phases_of(one: Measurement, device: torch.device, prepared: Path | None, steps: int) -> Phases:
     """Phases of so many training steps, after as many to warm up, without a profiler."""
-    settings = one.cell.settings
+    settings = one.settings
     data = _data(one, device, prepared)
     shortened = _shortened(settings, data, steps)
     validated = shortened.validation_examples or len(data.validation)
@@ -70,20 +71,20 @@ def trace_directory(root: Path, identity: Identity) -> Path:
 
 
 def _write(one: Measurement, phases: Phases, directory: Path) -> None:
-    title = f"# Where the time goes: {one}\n\nBatch {one.cell.settings.batch}, {phases.steps} steps"
+    title = f"# Where the time goes: {one}\n\nBatch {one.settings.batch}, {phases.steps} steps"
     text = f"{title}; {phases.outside:.1%} of a step is outside forward, backward and optimiser.\n"
     (directory / "phases.md").write_text(f"{text}\n{phases.table()}\n", encoding="utf-8")
-    document = {"identity": one.identity.model_dump(mode="json"), "phases": phases.document()}
+    document = {"identity": identity_of(one).model_dump(mode="json"), "phases": phases.document()}
     # Written last: where it is, the rest is.
     (directory / "phases.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _data(one: Measurement, device: torch.device, prepared: Path | None) -> CellData:
     """Real data as training loads them; or full rows, enough for the steps not to repeat."""
-    settings = one.cell.settings
+    settings = one.settings
     if prepared is not None:
         return load(prepared, settings, settings.length, device)
-    task = sized_task(one.cell.task, settings.length)
+    task = sized_task(one.task, settings.length)
     return full_rows(task, 4 * settings.batch, settings.length, device)
 
 
@@ -97,10 +98,10 @@ def _shortened(settings: Settings, data: CellData, steps: int) -> Settings:
 def _trainer(
     one: Measurement, settings: Settings, data: CellData, watch: Stopwatch
 ) -> TimedTrainer:
-    task = sized_task(one.cell.task, settings.length)
-    seed_everything(one.cell.seed)
-    model = build(task, settings, one.cell.mixer, one.cell.encoding).to(data.train.device)
+    task = sized_task(one.task, settings.length)
+    seed_everything(one.seed)
+    model = build(task, settings, one.mixer, one.encoding).to(data.train.device)
     if choose_compiled(settings):
         model.compile()
     precision: Precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
-    return TimedTrainer(watch, model, timed(data, watch), settings, one.cell.seed, precision)
+    return TimedTrainer(watch, model, timed(data, watch), settings, one.seed, precision)

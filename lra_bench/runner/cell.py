@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from lra_bench.config import Cell
+from lra_bench.config import Cell, Settings
 from lra_bench.data.batches import Batch, CellData, load
 from lra_bench.data.division import warnings_of
 from lra_bench.measure.environment import environment
@@ -34,8 +34,8 @@ from lra_bench.results.record import (
 )
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.loggers.group import LoggerGroup
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.tasks import tasks
+from lra_bench.tasks.base import Task
 from lra_bench.training import distributed
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.device import Precision, choose_compiled, choose_precision
@@ -62,11 +62,56 @@ def identity_of(cell: Cell) -> Identity:
 def failed_record(cell: Cell, reason: str) -> Record:
     """The record of a cell that never got to run."""
     return Record(
+        kind=cell.kind,
         status="failed",
         reason=reason,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         identity=identity_of(cell),
     )
+
+
+@dataclass(frozen=True)
+class ReadyCell:
+    """A cell that can be run.
+
+    Attributes:
+        cell: which.
+        prepared: directory of the prepared set; None where it needs no data.
+        loggers: names of those that follow its training.
+        plugins: files that register its parts.
+    """
+
+    cell: Cell
+    prepared: Path | None
+    loggers: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+
+    def run(
+        self,
+        store: ResultsStore,
+        device: torch.device,
+        progress: Progress,
+        claim: Claim | None = None,
+    ) -> Record:
+        """Train, evaluate and measure the cell, carrying on from its checkpoint if there is one.
+
+        Always returns a record: divergence, lack of memory and exceptions are statuses of it. The
+        checkpoint is left in place for the caller to remove once the record is written.
+
+        Raises ClaimLostError where another worker took over `claim`, under which this one works.
+        """
+        assert self.prepared is not None, "a training needs data"
+        name = store.path(identity_of(self.cell)).stem
+        logs = LoggerGroup(self.loggers, self.cell, name, store.root, progress.say)
+        progress = replace(progress, point=logs.point)
+        precision = choose_precision(self.cell.settings, device)
+        run = _Run(self.cell, device, precision, choose_compiled(self.cell.settings), progress)
+        record = _attempt(run, self.prepared, checkpoint_of(self.cell, store, claim))
+        if record.throughput is None:
+            # Something failed: the next cell of this process begins with nothing of it.
+            give_back(device)
+        logs.finish(record)
+        return record
 
 
 @dataclass
@@ -113,34 +158,6 @@ def checkpoint_of(cell: Cell, store: ResultsStore, claim: Claim | None = None) -
     return Checkpoint(directory) if claim is None else Checkpoint(directory, claim.check)
 
 
-def run_cell(
-    ready: ReadyCell,
-    store: ResultsStore,
-    device: torch.device,
-    progress: Progress,
-    claim: Claim | None = None,
-) -> Record:
-    """Train, evaluate and measure one cell, carrying on from its checkpoint where there is one.
-
-    Always returns a record: divergence, lack of memory and exceptions are statuses of it. The
-    checkpoint is left in place for the caller to remove once the record is written.
-
-    Raises ClaimLostError where another worker took over `claim`, under which this one works.
-    """
-    cell = ready.cell
-    name = store.path(identity_of(cell)).stem
-    logs = LoggerGroup(ready.loggers, cell, name, store.root, progress.say)
-    progress = replace(progress, point=logs.point)
-    precision = choose_precision(cell.settings, device)
-    run = _Run(cell, device, precision, choose_compiled(cell.settings), progress)
-    record = _attempt(run, ready.prepared, checkpoint_of(cell, store, claim))
-    if record.throughput is None:
-        # Something failed: the next cell of this process begins with nothing of it.
-        give_back(device)
-    logs.finish(record)
-    return record
-
-
 def _attempt(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
     """The cell's record, whatever went wrong."""
     try:
@@ -153,7 +170,7 @@ def _attempt(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
     except Exception as error:
         run.lines.append(traceback.format_exc())
         status: Status = "out_of_memory" if is_out_of_memory(error) else "failed"
-        return run.record(status, _reason(error))
+        return run.record(status, reason_of(error))
 
 
 def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Record:
@@ -163,7 +180,7 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Rec
     peak = PeakMemory(run.device)
     seed_everything(cell.seed)
     model = build(task, settings, cell.mixer, cell.encoding).to(run.device)
-    run.parts["parameters"] = _parameters(cell, model)
+    run.parts["parameters"] = parameters_of(model, task, settings)
     longest = geometry_of(task, settings).length
     data = load(prepared, settings, longest, run.device)
     run.parts["data"] = _data(data, warnings_of(prepared, settings, longest, task.needs_whole))
@@ -224,7 +241,7 @@ def _measured(
         return measure(model, data, run.cell, run.parts["micro_batches"], run.precision)
     except Exception as error:
         run.lines.append(traceback.format_exc())
-        run.note(f"speed and memory could not be measured: {_reason(error)}")
+        run.note(f"speed and memory could not be measured: {reason_of(error)}")
         return None, None
 
 
@@ -258,11 +275,10 @@ def random_batch(data: CellData, examples: int, seed: int) -> Batch:
     return Batch(tokens.to(torch.int32).to(split.device), None, labels.to(split.device))
 
 
-def _parameters(cell: Cell, model: Classifier) -> Parameters:
+def parameters_of(model: Classifier, task: Task, settings: Settings) -> Parameters:
     """The count, and its ratio to the protocol's Transformer with sinusoidal encoding."""
-    task = tasks.create(cell.task)
     with torch.random.fork_rng(devices=[]):
-        base = build(task, cell.settings, Spec("softmax"), Spec("sinusoidal"))
+        base = build(task, settings, Spec("softmax"), Spec("sinusoidal"))
     counts = count_parameters(model), count_parameters(base)
     return Parameters(count=counts[0], base=counts[1], ratio=round(counts[0] / counts[1], 4))
 
@@ -298,7 +314,7 @@ def _time(state: State, testing: float, measuring: float, total: float) -> Time:
     )
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """An error's first line, with its kind unless it speaks of memory."""
     line = (str(error).splitlines() or [""])[0][:500]
     return line if line and is_out_of_memory(error) else f"{type(error).__name__}: {line}"

@@ -9,12 +9,12 @@ from typing import Protocol
 
 import torch
 
+from lra_bench import readable
 from lra_bench.config import Cell
 from lra_bench.results.claims import Claim, ClaimLostError, Holder
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.cell import checkpoint_of, identity_of, run_cell
-from lra_bench.runner.preparation import ReadyCell
+from lra_bench.runner.cell import ReadyCell, checkpoint_of, identity_of
 from lra_bench.runner.saving import save_record
 from lra_bench.training.loop import Progress
 
@@ -105,7 +105,7 @@ def run_claimed(
             return None
         progress = _until_lost(claim, start(str(cell)))
         try:
-            record = run_cell(one, store, device, progress, claim)
+            record = one.run(store, device, progress, claim)
         except ClaimLostError as error:
             progress.say(str(error))
             return None
@@ -119,8 +119,10 @@ def run_claimed(
 
 def summary(record: Record) -> str:
     """One line on how a cell ended."""
-    if record.accuracy is None:
+    if record.status != "done":
         return f"{record.status}: {record.reason}"
+    if record.accuracy is None:
+        return _rates(record)
     speed = record.throughput
     return (
         f"test accuracy {record.accuracy.test:.2%} "
@@ -130,6 +132,18 @@ def summary(record: Record) -> str:
             if speed is None
             else f"{speed.train_examples_per_second:.0f} examples/s"
         )
+    )
+
+
+def _rates(record: Record) -> str:
+    """What a profile measured."""
+    rates = record.throughput
+    assert rates is not None
+    training = readable.rate(rates.train_examples_per_second)
+    inference = readable.rate(rates.inference_examples_per_second)
+    memory = "" if record.memory is None else f", {readable.memory(record.memory.peak_bytes)}"
+    return (
+        f"training {training} examples/s (± {rates.spread / 2:.0%}), inference {inference}{memory}"
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lra_bench.config import Cell, Settings, Study, settings_for
 from lra_bench.errors import InputError
 from lra_bench.registry import Spec, load_plugin
+
+if TYPE_CHECKING:
+    from lra_bench.tasks.base import Task
 
 # Which cells with a record are run again: those that did not end as `done`, those of other data
 # than the study's, those whose speed could not be measured.
@@ -69,7 +72,7 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
         source = choose_source(built, study.source, study.data_dir, settings.source)
         for mixer in mixer_specs:
             for encoding in encoding_specs:
-                reason = why_invalid(task, mixer, encoding, settings)
+                reason = why_invalid(built, mixer, encoding, settings)
                 for seed in sorted(set(study.seeds)):
                     cell = Cell(
                         task=task,
@@ -89,14 +92,13 @@ def usual_output(study: Study) -> Path:
     return Path("results") / Path(study.protocol).stem
 
 
-def why_invalid(task: Spec, mixer: Spec, encoding: Spec, settings: Settings) -> str | None:
+def why_invalid(task: Task, mixer: Spec, encoding: Spec, settings: Settings) -> str | None:
     """Why this pair can't be computed on this task, or None: found by building both."""
     from lra_bench.encodings import encodings
     from lra_bench.mixers.base import incompatibility
     from lra_bench.model.classifier import build_mixer, geometry_of
-    from lra_bench.tasks import tasks
 
-    geometry = geometry_of(tasks.create(task), settings)
+    geometry = geometry_of(task, settings)
     try:
         return incompatibility(
             build_mixer(mixer, geometry, settings), encodings.create(encoding, geometry)

@@ -21,15 +21,6 @@ from lra_bench.tasks.prepare import find, prepare
 Key = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class ReadyCell:
-    """A cell that can be run: its data are prepared, and it is known which loggers follow it."""
-
-    cell: Cell
-    prepared: Path
-    loggers: tuple[str, ...] = ()
-
-
 @dataclass
 class PreparedSets:
     """The prepared sets of a study's cells, and why others could not be prepared."""

@@ -12,11 +12,11 @@ from lra_bench.config import Cell, Study
 from lra_bench.errors import InputError
 from lra_bench.results.plan_file import add_cells
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.cell import failed_record, identity_of
+from lra_bench.runner.cell import ReadyCell, failed_record, identity_of
 from lra_bench.runner.launchers.base import Launcher
 from lra_bench.runner.other_data import trained_on_other_data
 from lra_bench.runner.plan import PlannedCell, Retry
-from lra_bench.runner.preparation import PreparedSets, ReadyCell, prepare_all
+from lra_bench.runner.preparation import PreparedSets, prepare_all
 from lra_bench.runner.progress import StudyProgress
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,11 @@ def run_study(
 
     Raises InputError where data can't be had or the store can't be written, before any training.
     """
-    cells = open_study(study, planned, store, cache, retry, loggers)
+    return launch(open_study(study, planned, store, cache, retry, loggers), store, launcher)
+
+
+def launch(cells: Sequence[ReadyCell], store: ResultsStore, launcher: Launcher) -> Counter[str]:
+    """Bring all cells to a record; return how many that ran here ended in each status."""
     with StudyProgress(len(cells), launcher.at_once) as progress:
         launcher.run(cells, store, progress)
     return progress.outcome
@@ -81,7 +85,7 @@ def open_study(
     spoilt = [cell for cell in left if sets.of(cell) is None]
     _record_spoilt(spoilt, sets, store)
     return [
-        ReadyCell(cell, prepared, tuple(loggers))
+        ReadyCell(cell, prepared, tuple(loggers), study.plugins)
         for cell in left
         if (prepared := sets.of(cell)) is not None
     ]

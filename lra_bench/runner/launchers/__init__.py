@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from lra_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from lra_bench.config import Study
     from lra_bench.runner.launchers.base import Launcher
 
 LAUNCHERS = ("inline", "local", "ray")
@@ -25,7 +24,7 @@ class Options:
     gpus: float | None = None
 
 
-def create(name: str, device: str, options: Options, study: Study) -> Launcher:
+def create(name: str, device: str, options: Options) -> Launcher:
     """The launcher of this name. Raises InputError for options that don't belong to it."""
     belong = {"local": {"workers"}, "ray": {"ray_address", "cpus", "gpus"}}
     for launcher, names in belong.items():
@@ -42,17 +41,11 @@ def create(name: str, device: str, options: Options, study: Study) -> Launcher:
     if name == "local":
         from lra_bench.runner.launchers.local import Local
 
-        return Local(options.workers, device, study.plugins)
+        return Local(options.workers, device)
     if name == "ray":
         from lra_bench.runner.launchers.ray import Ray
 
-        return Ray(
-            options.ray_address,
-            device,
-            options.cpus or 1,
-            options.gpus,
-            study.plugins,
-        )
+        return Ray(options.ray_address, device, options.cpus or 1, options.gpus)
     from lra_bench.runner.launchers.inline import Inline
 
     return Inline(device)

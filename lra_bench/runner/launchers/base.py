@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.preparation import ReadyCell
+from lra_bench.runner.cell import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 
 # A cell whose worker is killed goes to another from its checkpoint, until it was killed so often.

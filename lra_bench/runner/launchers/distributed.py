@@ -15,10 +15,9 @@ from lra_bench.config import Cell
 from lra_bench.errors import InputError
 from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.cell import identity_of, run_cell
+from lra_bench.runner.cell import ReadyCell, identity_of
 from lra_bench.runner.claimed import POLL_SECONDS, run_claimed, summary
 from lra_bench.runner.launchers.base import Launcher
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import save_record
 from lra_bench.training import distributed
@@ -87,7 +86,7 @@ class Distributed(Launcher):
         """Train what the first process says, until there is nothing more."""
         while (told := self._told()) is not None:
             one = ReadyCell(Cell.model_validate(told["cell"]), Path(told["data"]))
-            record = run_cell(one, store, self.device, Progress())
+            record = one.run(store, self.device, Progress())
             if not _ended_together(record):
                 # The first process may wait for this one in vain: it can't write the record.
                 save_record(record, store, lambda line: None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lra_bench.results.store import ResultsStore
+from lra_bench.runner.cell import ReadyCell
 from lra_bench.runner.claimed import run_cells
 from lra_bench.runner.launchers.base import Launcher
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.training.allocator import keep_freed_memory
 from lra_bench.training.device import choose_device

@@ -25,12 +25,11 @@ import torch
 from lra_bench.config import Cell
 from lra_bench.errors import InputError
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.cell import failed_record, identity_of
+from lra_bench.runner.cell import ReadyCell, failed_record, identity_of
 from lra_bench.runner.launchers import local_worker
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
 from lra_bench.runner.launchers.local_worker import Place
 from lra_bench.runner.launchers.memory import Needs, Room
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import save_record
 from lra_bench.training.device import choose_device
@@ -47,19 +46,17 @@ class Local(Launcher):
         workers: how many; None: one a CUDA device, or one a core.
         device: `auto`, `cpu`, `cuda` (all devices) or `cuda:1`. Several workers share a device
             where there are more of them than devices.
-        plugins: plugin files, which each worker runs.
 
     Raises:
         InputError: `workers` is less than 1, or the device can't be used.
     """
 
-    def __init__(self, workers: int | None, device: str, plugins: Sequence[Path] = ()) -> None:
+    def __init__(self, workers: int | None, device: str) -> None:
         if workers is not None and workers < 1:
             raise InputError(f"--workers {workers}: at least 1 is needed")
         self.places = places(workers, device)
         self.at_once = len(self.places)
         self.devices = {torch.device(place.device) for place in self.places}
-        self.plugins = tuple(plugins)
 
     def run(self, cells: Sequence[ReadyCell], store: ResultsStore, progress: StudyProgress) -> None:
         """Run the cells; raises OSError where no worker can be started."""
@@ -75,13 +72,12 @@ class _Worker:
         place: Place,
         cells: Sequence[ReadyCell],
         root: Path,
-        plugins: Sequence[Path],
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self.slot, self.device = slot, torch.device(place.device)
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
-            target=local_worker.main, args=(theirs, place, cells, root, plugins), daemon=True
+            target=local_worker.main, args=(theirs, place, cells, root), daemon=True
         )
         with _deaf_to_ctrl_c():
             self.process.start()
@@ -93,9 +89,11 @@ class _Worker:
         self.progress: Progress | None = None
 
     def resident(self) -> int:
-        """Bytes of memory that the process holds; 0 where it has ended."""
+        """Bytes of memory that the process and its own hold; 0 where it has ended."""
         try:
-            return int(psutil.Process(self.process.pid).memory_info().rss)
+            process = psutil.Process(self.process.pid)
+            family = [process, *process.children(recursive=True)]
+            return sum(int(one.memory_info().rss) for one in family)
         except psutil.Error:
             return 0
 
@@ -141,9 +139,7 @@ class _Crew:
 
     def _start(self, slot: int) -> None:
         place = self.launcher.places[slot]
-        self.workers[slot] = _Worker(
-            slot, place, self.cells, self.store.root, self.launcher.plugins
-        )
+        self.workers[slot] = _Worker(slot, place, self.cells, self.store.root)
 
     def _listen(self) -> None:
         """Take in what workers say, as soon as one says something."""

@@ -23,8 +23,8 @@ from lra_bench.config import Cell
 from lra_bench.registry import load_plugin
 from lra_bench.results.claims import Holder
 from lra_bench.results.store import ResultsStore
+from lra_bench.runner.cell import ReadyCell
 from lra_bench.runner.claimed import run_cells
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.training.allocator import keep_freed_memory, return_freed_memory
 from lra_bench.training.device import choose_device
 from lra_bench.training.loop import Progress
@@ -46,7 +46,6 @@ def main(
     place: Place,
     cells: Sequence[ReadyCell],
     root: Path,
-    plugins: Sequence[Path],
 ) -> None:
     """Work until all cells have records; SIGTERM saves the state of the one that runs first."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -54,7 +53,7 @@ def main(
         _stay_on(place.cores)
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
             # The launcher ran them too, and said so.
-            for plugin in plugins:
+            for plugin in sorted({path for one in cells for path in one.plugins}):
                 load_plugin(plugin)
         keep_freed_memory()
         device = choose_device(place.device)

@@ -68,7 +68,9 @@ def estimate(cell: Cell) -> int:
     Parameters are counted roughly: they are few beside the activations.
     """
     settings, task = cell.settings, tasks.create(cell.task)
-    length = min(settings.length, task.length) if task.grid is None else task.length
+    length = task.length if task.grid else min(settings.length, task.length)
+    if cell.kind == "profile":
+        length = settings.length
     training = task.inputs * settings.batch // settings.accumulate
     evaluation = task.inputs * settings.evaluation_batch
     matrices = 4 * settings.qkv + 2 * settings.mlp

@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,10 @@ from lra_bench.errors import InputError
 from lra_bench.registry import load_plugin
 from lra_bench.results import files
 from lra_bench.results.store import ResultsStore
-from lra_bench.runner.cell import failed_record, identity_of
+from lra_bench.runner.cell import ReadyCell, failed_record, identity_of
 from lra_bench.runner.claimed import POLL_SECONDS, run_claimed, summary
 from lra_bench.runner.launchers.base import MAXIMUM_KILLS, STOP_SECONDS, Launcher
 from lra_bench.runner.launchers.memory import Needs
-from lra_bench.runner.preparation import ReadyCell
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import save_record
 from lra_bench.training.allocator import keep_freed_memory
@@ -88,7 +87,6 @@ class Ray(Launcher):
         device: `cpu`, `cuda`, or `auto`: GPUs where the cluster has any.
         cpus: cores a cell takes.
         gpus: GPUs a cell takes, which may be a fraction; None: one, or none on the CPU.
-        plugins: plugin files, sent along with each task.
 
     Raises:
         InputError: Ray is not installed, there is no cluster at the address, or no node of it
@@ -101,7 +99,6 @@ class Ray(Launcher):
         device: str,
         cpus: int = 1,
         gpus: float | None = None,
-        plugins: Sequence[Path] = (),
     ) -> None:
         if importlib.util.find_spec("ray") is None:
             raise InputError("--launcher ray needs the package 'ray': pip install 'lra-bench[ray]'")
@@ -110,7 +107,6 @@ class Ray(Launcher):
         _connect(address)
         self.device, self.gpus = _choose_device(device, gpus)
         self.cpus = cpus
-        self.plugins = {path.name: path.read_text(encoding="utf-8") for path in plugins}
         self.memory, self.at_once = self._room()
 
     def _room(self) -> tuple[int, int]:
@@ -219,11 +215,11 @@ class _Driver:
 
     def _task(self, one: ReadyCell) -> Task:
         return Task(
-            ReadyCell(one.cell, one.prepared.resolve(), one.loggers),
+            replace(one, prepared=one.prepared and one.prepared.resolve()),
             self.store.root.resolve(),
             self.launcher.device,
             self.launcher.cpus,
-            self.launcher.plugins,
+            {path.name: path.read_text(encoding="utf-8") for path in one.plugins},
         )
 
     def _is_free(self, cell: Cell) -> bool:
@@ -303,15 +299,14 @@ def run_on_node(task: Task, tell: Callable[..., None]) -> tuple[str | None, str]
     Raises InputError where the store or the prepared data can't be seen from here.
     """
     for path in (task.root, task.one.prepared):
-        if not path.is_dir():
+        if path is not None and not path.is_dir():
             raise InputError(
                 f"node {socket.gethostname()} sees no '{path}': --output and --cache-dir must be "
                 "in a directory that all nodes share"
             )
     torch.set_num_threads(task.threads)
     keep_freed_memory()
-    for name, text in task.plugins.items():
-        _load_sent(name, text.encode())
+    plugins = tuple(_load_sent(name, text.encode()) for name, text in task.plugins.items())
     shown, cell = 0.0, str(task.one.cell)
 
     def update(*values: Any) -> None:
@@ -325,16 +320,17 @@ def run_on_node(task: Task, tell: Callable[..., None]) -> tuple[str | None, str]
         return Progress(update, lambda line: tell(cell, "said", line))
 
     device = choose_device(task.device)
-    record = run_claimed(task.one, ResultsStore(task.root), device, start)
+    record = run_claimed(replace(task.one, plugins=plugins), ResultsStore(task.root), device, start)
     return (None, "") if record is None else (record.status, summary(record))
 
 
-def _load_sent(name: str, content: bytes) -> None:
-    """Write a plugin file that was sent to a place of its own, and run it."""
+def _load_sent(name: str, content: bytes) -> Path:
+    """Write a plugin file that was sent to a place of its own, and run it; return where it is."""
     path = cache_directory() / "plugins" / hashlib.sha256(content).hexdigest()[:16] / name
     path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, content)
     load_plugin(path)
+    return path
 
 
 def _connect(address: str | None) -> None:
