@@ -27,8 +27,11 @@ types: .venv/tools
 	$(BIN)/mypy
 
 # The checks that take longer, each by its marker; `browser` needs Debian's chromium.
+slow: .venv/tools
+	$(PYTEST) -n 2 -m $@
+
 # Files side by side: what a file's tests share is made once.
-faults slow browser: .venv/tools
+faults browser: .venv/tools
 	$(PYTEST) -n 2 --dist loadfile -m $@
 
 clean:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import random
 import shutil
@@ -28,12 +29,14 @@ from pydantic import BaseModel
 
 from lra_bench.cli import COMMANDS, main
 from lra_bench.config import Settings, Study, protocol_names
+from lra_bench.data import progress
 from lra_bench.data.store import MANIFEST
 from lra_bench.encodings import encodings
 from lra_bench.mixers import mixers
 from lra_bench.results import record
 from lra_bench.tasks import tasks
 from tests.records import make_record, planned, write_plan, write_store
+from tests.replacing import replace
 
 Case = tuple[list[str], dict[str, bytes]]
 
@@ -569,6 +572,8 @@ def hammer(
     place = directory / "case"
     place.mkdir()
     monkeypatch.chdir(directory)
+    # On a busy machine even the reading of a line may take long enough to be told of.
+    replace(monkeypatch, progress, progress.SECONDS_BETWEEN_LINES, math.inf)
 
     def check(case: Case) -> None:
         arguments, files = case
