@@ -33,7 +33,7 @@ ORDER = [
     ["registry"],
     ["parameters", "protocols"],
     ["extras"],
-    ["__version__", "cache", "drawing", "errors", "readable"],
+    ["__version__", "cache", "drawing", "errors", "files", "readable"],
 ]
 
 

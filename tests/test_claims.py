@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lra_bench.results import files
+from lra_bench import files
 from lra_bench.results.claims import Claim, ClaimLostError, Claims, Holder
 from tests.replacing import replace
 

@@ -21,7 +21,7 @@ from lra_bench.results.record import Record
 from lra_bench.results.store import ResultsStore, read_record
 from lra_bench.runner.cell import identity_of
 from lra_bench.runner.plan import PlannedCell, plan
-from lra_bench.runner.study import set_aside, standing
+from lra_bench.runner.study import set_aside, status_counts
 from tests.records import make_profile, make_record, write_store
 
 COMMITTED = Path(__file__).parents[1] / "results" / "mini-cpu"
@@ -173,7 +173,7 @@ def test_a_record_of_an_earlier_version_stands_for_its_cell(tmp_path: Path, vers
     assert record.identity.config == planned.config
     assert record.identity.hash == planned.hash
     assert store.has(identity_of(planned))
-    assert standing(store, [PlannedCell(planned, None)]) == {"done": 1}
+    assert status_counts(store, [PlannedCell(planned, None)]) == {"done": 1}
     in_float32 = planned.settings.model_copy(update={"precision": "float32"})
     assert not store.has(identity_of(planned.model_copy(update={"settings": in_float32})))
 

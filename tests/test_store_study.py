@@ -26,7 +26,7 @@ from lra_bench.runner.claimed import run_cells, run_claimed
 from lra_bench.runner.plan import PlannedCell, Retry
 from lra_bench.runner.progress import StudyProgress
 from lra_bench.runner.saving import RecordKeptElsewhereError, save_record
-from lra_bench.runner.study import open_study, set_aside, standing
+from lra_bench.runner.study import open_study, set_aside, status_counts
 from lra_bench.training.checkpoint import Checkpoint
 from lra_bench.training.loop import Progress
 from tests.records import make_record
@@ -274,7 +274,7 @@ def test_a_data_source_that_fails_spoils_only_its_own_cells(
     assert record.status == "failed"
     assert str(mistake) in (record.reason or "")
     assert "recorded as failed: 1 cell" in caplog.text
-    assert standing(store, plan) == {"failed": 1, "left": 1}
+    assert status_counts(store, plan) == {"failed": 1, "left": 1}
 
     replace(monkeypatch, preparation, preparation.prepare_set, lambda *_: prepared)
     assert len(open_study(Study(), plan, store, tmp_path)) == 1
@@ -314,7 +314,7 @@ def test_an_unreadable_record_of_the_plan_is_named_and_not_trained_over(
     broken = store.path(identity_of(plan[1].cell))
     broken.write_text("{")
     assert open_study(Study(), plan, store, tmp_path) == []
-    assert standing(store, plan) == {"failed": 1, "unreadable": 1}
+    assert status_counts(store, plan) == {"failed": 1, "unreadable": 1}
     assert f"{broken}: not a readable record" in caplog.text
     assert "results doctor" in caplog.text
     assert broken.read_text() == "{"

@@ -137,9 +137,9 @@ def _following(root: Path) -> AbstractContextManager[None]:
 
 def sum_up(planned: list[PlannedCell], store: ResultsStore, some_ran: bool) -> int:
     """Say how the whole plan stands, whoever ran it; 1 where a cell has not ended well."""
-    from lra_bench.runner.study import standing
+    from lra_bench.runner.study import status_counts
 
-    found = standing(store, planned)
+    found = status_counts(store, planned)
     invalid = sum(not one.valid for one in planned)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(found.items()))
     before = "" if some_ran else "nothing left to do: "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lra_bench import readable
 from lra_bench.errors import InputError
+from lra_bench.files import replace
 from lra_bench.report.analysis import Analysis, Part
 from lra_bench.report.cost_by_length import Profile
 from lra_bench.report.figures import draw_plots
@@ -42,7 +43,8 @@ def write_page(
     directory = _directory(study, output)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        return _replace(directory / PAGE, render_page(Analysis(study), refresh))
+        replace(directory / PAGE, render_page(Analysis(study), refresh).encode())
+        return directory / PAGE
     except OSError as error:
         raise _unwritable(directory, error) from None
 
@@ -68,12 +70,6 @@ def _unwritable(directory: Path, error: OSError) -> InputError:
     return InputError(f"report directory '{directory}' can't be written: {error}")
 
 
-def _replace(path: Path, document: str) -> Path:
-    staging = path.with_suffix(".tmp")
-    staging.write_text(document, encoding="utf-8")
-    return staging.replace(path)
-
-
 def _write(study: Study, directory: Path) -> Written:
     analysis = Analysis(study)
     for folder in ("tables", "figures"):
@@ -94,7 +90,8 @@ def _write(study: Study, directory: Path) -> Written:
     write_csv(frame(study.records + study.profiles), csv)
     document = directory / "report.md"
     document.write_text(markdown_report(analysis, figures, directory), encoding="utf-8")
-    html = _replace(directory / PAGE, render_page(analysis))
+    html = directory / PAGE
+    replace(html, render_page(analysis).encode())
     return Written(html, [html, document, csv, *files])
 
 

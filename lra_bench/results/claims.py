@@ -25,8 +25,8 @@ from types import TracebackType
 
 import psutil
 
+from lra_bench import files
 from lra_bench.errors import one_line
-from lra_bench.results import files
 
 # A holder that was only paused (a suspended virtual machine, a stopped process) for less than
 # this keeps its claim. Renewals may be missed ten times over before the claim expires.

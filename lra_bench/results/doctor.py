@@ -15,8 +15,8 @@ from typing import Any
 
 from lra_bench.config import hash_of
 from lra_bench.errors import InputError
+from lra_bench.files import STAGING_PREFIX, STAGING_SUFFIX
 from lra_bench.results.claims import EXPIRY_SECONDS, Holder
-from lra_bench.results.files import STAGING_PREFIX, STAGING_SUFFIX
 from lra_bench.results.migrations import NewerRecordError
 from lra_bench.results.plan_file import read_cells
 from lra_bench.results.record import Record

@@ -29,7 +29,7 @@ class _Found:
     record: Record
     root: Path
 
-    def told(self) -> str:
+    def description(self) -> str:
         record = self.record
         return f"{self.root}: {record.status}, {record.created}"
 
@@ -79,7 +79,7 @@ def _take(new: _Found, present: dict[Path, _Found], into: ResultsStore, merged: 
         identity = new.record.identity
         merged.decided.append(
             f"{identity.task} × {identity.mixer} × {identity.encoding} × seed {identity.seed}: "
-            f"kept that of {first.told()}; left that of {second.told()}"
+            f"kept that of {first.description()}; left that of {second.description()}"
         )
         if not wins:
             return

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lra_bench import files
 from lra_bench.errors import InputError
-from lra_bench.results import files
 from lra_bench.results.migrations import with_mixer
 from lra_bench.results.store import ResultsStore
 

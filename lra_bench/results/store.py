@@ -13,8 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from lra_bench import files
 from lra_bench.errors import InputError
-from lra_bench.results import files
 from lra_bench.results.claims import Claims
 from lra_bench.results.migrations import migrate
 from lra_bench.results.record import Identity, Record

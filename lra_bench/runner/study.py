@@ -91,7 +91,7 @@ def open_study(
     ]
 
 
-def standing(store: ResultsStore, planned: Iterable[PlannedCell]) -> Counter[str]:
+def status_counts(store: ResultsStore, planned: Iterable[PlannedCell]) -> Counter[str]:
     """How many valid cells of a plan have a record of each status; a warning on unreadable ones."""
     found: Counter[str] = Counter()
     for identity in (identity_of(one.cell) for one in planned if one.valid):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from lra_bench import files
 from lra_bench.data.examples import Examples
 from lra_bench.data.generators.pathfinder import PathfinderParameters, generate_parallel
 from lra_bench.data.request import Request
@@ -63,10 +64,9 @@ def _path(scratch: Path, seed: int, start: int) -> Path:
 def _keep(scratch: Path, seed: int, start: int, images: ndarray, labels: ndarray) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     path = _path(scratch, seed, start)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    with unfinished.open("wb") as file:
-        np.savez(file, images=images, labels=labels)
-    unfinished.rename(path)
+    content = io.BytesIO()
+    np.savez(content, images=images, labels=labels)
+    files.replace(path, content.getvalue())
 
 
 def _load(scratch: Path | None, seed: int, start: int) -> Drawn | None:

@@ -55,7 +55,7 @@ class Distributed(Launcher):
             self._require_divisible(one.cell)
         for one in cells:
             self._lead(one, store, progress)
-        self._tell(None)
+        self._broadcast(None)
         distributed.leave()
 
     def _lead(self, one: ReadyCell, store: ResultsStore, progress: StudyProgress) -> None:
@@ -69,7 +69,7 @@ class Distributed(Launcher):
             """The claim is held: now the others are told."""
             nonlocal told
             told = True
-            self._tell({"cell": one.cell.model_dump(mode="json"), "data": str(one.prepared)})
+            self._broadcast({"cell": one.cell.model_dump(mode="json"), "data": str(one.prepared)})
             return progress.start(name)
 
         while (record := run_claimed(one, store, self.device, start)) is None:
@@ -84,7 +84,7 @@ class Distributed(Launcher):
 
     def follow(self, store: ResultsStore) -> None:
         """Train what the first process says, until there is nothing more."""
-        while (told := self._told()) is not None:
+        while (told := self._received()) is not None:
             one = ReadyCell(Cell.model_validate(told["cell"]), Path(told["data"]))
             record = one.run(store, self.device, Progress())
             if not _ended_together(record):
@@ -93,10 +93,10 @@ class Distributed(Launcher):
             self._require_together(record)
         distributed.leave()
 
-    def _tell(self, message: dict[str, Any] | None) -> None:
+    def _broadcast(self, message: dict[str, Any] | None) -> None:
         self.ranks.bytes_of_first(json.dumps(message).encode())
 
-    def _told(self) -> Any:
+    def _received(self) -> Any:
         try:
             return json.loads(self.ranks.bytes_of_first(b""))
         except RuntimeError:

@@ -60,7 +60,7 @@ class Local(Launcher):
 
     def run(self, cells: Sequence[ReadyCell], store: ResultsStore, progress: StudyProgress) -> None:
         """Run the cells; raises OSError where no worker can be started."""
-        _Crew(self, cells, store, progress).run()
+        _Pool(self, cells, store, progress).run()
 
 
 class _Worker:
@@ -79,7 +79,7 @@ class _Worker:
         self.process = context.Process(
             target=local_worker.main, args=(theirs, place, cells, root), daemon=True
         )
-        with _deaf_to_ctrl_c():
+        with _ctrl_c_ignored():
             self.process.start()
         # Theirs alone: the pipe ends when they do.
         theirs.close()
@@ -104,7 +104,7 @@ class _Worker:
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-class _Crew:
+class _Pool:
     """The workers of one run."""
 
     def __init__(
@@ -277,7 +277,7 @@ class _Crew:
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
+def _ctrl_c_ignored() -> Iterator[None]:
     """What is started within does not notice Ctrl-C: it is the launcher that tells its workers."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
+from lra_bench import files
 from lra_bench.cache import cache_directory
 from lra_bench.config import Cell
 from lra_bench.errors import InputError
 from lra_bench.registry import load_plugin
-from lra_bench.results import files
 from lra_bench.results.store import ResultsStore
 from lra_bench.runner.cell import ReadyCell, failed_record, identity_of
 from lra_bench.runner.claimed import POLL_SECONDS, run_claimed, summary
