@@ -179,11 +179,11 @@ class _Driver:
         """Have the tasks save their states and end."""
         import ray
 
-        self.progress.say("ending the tasks, which save their states")
         # A second Ctrl-C does not wait.
         with contextlib.suppress(KeyboardInterrupt, ray.exceptions.RayError):
             for reference in self.sent:
                 ray.cancel(reference)
+            self.progress.say("ending the tasks, which save their states")
             if self.sent:
                 ray.wait(list(self.sent), num_returns=len(self.sent), timeout=STOP_SECONDS)
 
