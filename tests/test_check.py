@@ -15,6 +15,7 @@ from lra_bench.check.effort import Effort
 from lra_bench.check.order import exponent
 from lra_bench.check.outcome import Outcome, judge, worst
 from lra_bench.check.pair import Pairing
+from lra_bench.check.side_by_side import PARTS_A_PROCESS, examine_all
 from lra_bench.check.suite import (
     INVARIANTS,
     Invariant,
@@ -298,7 +299,7 @@ def test_the_command_prints_a_table_and_answers_zero(capsys: pytest.CaptureFixtu
 def test_the_command_names_what_a_plugin_breaks_and_answers_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace(monkeypatch, effort, effort.effort_of, lambda *, quick: BRIEF)
+    replace(monkeypatch, effort, effort.effort_of, lambda _, *, quick: BRIEF)
     file = plugin(tmp_path, BROKEN["padding leak"][0])
     assert main(["check", "--plugins", str(file), "--quick"]) == 1
     printed = capsys.readouterr()
@@ -328,6 +329,22 @@ def test_a_part_that_fits_nothing_says_why(tmp_path: Path) -> None:
     (part,) = parse_part("broken")
     with pytest.raises(InputError, match=r"fits no partner.*needs a free lunch"):
         examine(part, BRIEF)
+
+
+@pytest.mark.usefixtures("registries")
+def test_processes_side_by_side_know_the_plugins(tmp_path: Path) -> None:
+    body = """
+    @encodings.register("broken")
+    class Lonely(Encoding):
+        '''Asks for what nobody has.'''
+        needs = frozenset({"a free lunch"})
+    """
+    file = plugin(tmp_path, body)
+    load_plugin(file)
+    parts = 2 * PARTS_A_PROCESS * parse_part("broken")
+    outcomes = list(examine_all(parts, BRIEF, [file]))
+    assert len(outcomes) == len(parts)
+    assert all("needs a free lunch" in str(outcome) for outcome in outcomes)
 
 
 @pytest.mark.usefixtures("registries")

@@ -22,9 +22,10 @@ from lra_bench.model.classifier import build, count_parameters
 from lra_bench.registry import Spec
 from lra_bench.runner.plan import plan
 from lra_bench.tasks import tasks
+from tests.device import DEVICE
 from tests.records import make_record, write_store
 
-QUICK = effort_of(quick=True)
+QUICK = effort_of(DEVICE, quick=True)
 SUMS = ("learned+leap", "sinusoidal+lrpe:core=orthogonal", "rope+fastrpb", "alibi+t5")
 SETTINGS = Settings(length=32, layers=3, dim=16, qkv=16, mlp=16)
 

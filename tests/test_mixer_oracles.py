@@ -15,8 +15,9 @@ from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
 from lra_bench.mixers import mixers
 from lra_bench.registry import Registry, Spec
+from tests.device import DEVICE
 
-QUICK = effort_of(quick=True)
+QUICK = effort_of(DEVICE, quick=True)
 SMALL_REACH = (
     "local:window=1",
     "local:window=3",

@@ -41,12 +41,12 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
     settings = SETTINGS.model_copy(update={"layers": effort.layers})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = build(_Pixels(), settings, pairing.mixer, pairing.encoding)
-    expected = list(_steps(model))
+        model = build(_Pixels(), settings, pairing.mixer, pairing.encoding).to(effort.device)
+    expected = list(_steps(model, effort.device))
     torch.compiler.reset()
     model.compile(fullgraph=True, backend=effort.backend)
     try:
-        found = list(_steps(model))
+        found = list(_steps(model, effort.device))
     except Exception as error:  # a graph break, or whatever the compiler raises
         reason = " ".join(str(error).split())[:200]
         return Outcome("fail", None, f"torch.compile(fullgraph=True) raised: {reason}")
@@ -54,7 +54,7 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
     return judge(error_found, LIMIT, "the relative difference of the compiled model")
 
 
-def _steps(model: Classifier) -> Iterator[Tensor]:
+def _steps(model: Classifier, device: torch.device) -> Iterator[Tensor]:
     """Scores, and the gradients of all parameters side by side, of one batch after the other."""
     for seed, (n, lengths) in enumerate(BATCHES):
         generator = torch.Generator().manual_seed(seed)
@@ -62,8 +62,8 @@ def _steps(model: Classifier) -> Iterator[Tensor]:
         real = None if lengths is None else torch.tensor(lengths)
         if real is not None:
             tokens *= torch.arange(n) < real[:, None]
-        scores = model(tokens, real, generator)
+        scores = model(tokens.to(device), None if real is None else real.to(device), generator)
         model.zero_grad()
-        F.cross_entropy(scores, torch.tensor([0, 2])).backward()
+        F.cross_entropy(scores, torch.tensor([0, 2], device=device)).backward()
         yield scores.detach()
         yield torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

@@ -12,7 +12,7 @@ from lra_bench.check.pair import Pairing, relative_error
 
 def measure(pairing: Pairing, effort: Effort) -> Outcome:
     """Two runs from scratch that differ in the state of torch's global generator alone."""
-    first, second = (_run(pairing, state) for state in (10, 11))
+    first, second = (_run(pairing, state, effort.device) for state in (10, 11))
     changes = [relative_error(b, a) for a, b in zip(first, second, strict=True)]
     if all(torch.equal(a, b) for a, b in zip(first, second, strict=True)):
         return Outcome("ok", 0.0)
@@ -24,9 +24,9 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
     )
 
 
-def _run(pairing: Pairing, global_state: int) -> list[Tensor]:
+def _run(pairing: Pairing, global_state: int, device: torch.device) -> list[Tensor]:
     """Outputs and gradients."""
-    pair = pairing.build()
+    pair = pairing.build(device=device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(global_state)
         x = pair.tokens(2, 21).requires_grad_()

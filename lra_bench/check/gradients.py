@@ -22,10 +22,10 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
 
     The directions move embeddings and all weights at once, so that each one's gradient counts.
     """
-    pair = pairing.build().double()
+    pair = pairing.build(device=effort.device).double()
     x = pair.tokens(2, 20).requires_grad_()
     lengths = torch.tensor([20, 11])
-    weights = torch.randn(x.shape, dtype=torch.float64, generator=_generator(5))
+    weights = _normal(x, _generator(5))
     weights[1, 11:] = 0
     leaves = [x, *pair.parameters()]
 
@@ -36,7 +36,7 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
     errors = []
     for number in range(DIRECTIONS):
         generator = _generator(6 + number)
-        direction = [torch.randn(p.shape, dtype=p.dtype, generator=generator) for p in leaves]
+        direction = [_normal(leaf, generator) for leaf in leaves]
         pairs = zip(gradients, direction, strict=True)
         analytic = sum((g * d).sum().item() for g, d in pairs if g is not None)
         numeric = _slope(objective, leaves, direction)
@@ -50,12 +50,12 @@ def measure_bfloat16(pairing: Pairing, effort: Effort) -> Outcome:
     Not close where a mixer chooses: some queries then get something else altogether.
     """
     longest = lengths_of(pairing, effort)[-1]
-    pair = pairing.build(geometry_of(longest))
+    pair = pairing.build(geometry_of(longest), device=effort.device)
     x = pair.tokens(1, longest)
     with torch.no_grad():
         exact = pair(x)
     low = x.bfloat16().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(effort.device.type, torch.bfloat16):
         out = pair(low)
     leaves = [low, *pair.parameters()]
     gradients = torch.autograd.grad(out.float().square().mean(), leaves, allow_unused=True)
@@ -74,6 +74,10 @@ def measure_bfloat16(pairing: Pairing, effort: Effort) -> Outcome:
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, dtype=like.dtype, generator=generator).to(like.device)
 
 
 def _slope(objective, leaves: list[Tensor], direction: list[Tensor]) -> float:  # type: ignore[no-untyped-def]

@@ -18,7 +18,7 @@ LENGTHS = (21, 13, 4)
 
 def measure(pairing: Pairing, effort: Effort) -> Outcome:
     """Outputs of a whole pass, in float32, with and without padding."""
-    pair = pairing.build()
+    pair = pairing.build(device=effort.device)
     encoding, mixer = oracle_of(pair.encoding), mixer_oracle_of(pair.mixer)
     if encoding is None or mixer is None:
         return Outcome("n.a.", detail="no definition to compare with is given")
@@ -27,7 +27,9 @@ def measure(pairing: Pairing, effort: Effort) -> Outcome:
     for lengths in (None, torch.tensor(LENGTHS)):
         with torch.no_grad():
             found = pair(x, lengths)
-            expected = expected_outputs(pair, encoding, mixer, x, lengths)
+            # What definitions make, they make on the device as well.
+            with effort.device:
+                expected = expected_outputs(pair, encoding, mixer, x, lengths)
         for row, length in enumerate(LENGTHS if lengths is not None else (LENGTHS[0],) * 3):
             errors.append(relative_error(found[row, :length], expected[row, :length]))
     return judge(max(errors), LIMIT, "the relative deviation from the definition")

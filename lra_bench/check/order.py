@@ -12,8 +12,10 @@ import torch
 
 from lra_bench.check.effort import Effort
 from lra_bench.check.outcome import Outcome, judge
-from lra_bench.check.pair import Pairing, geometry_of
+from lra_bench.check.pair import CPU, Pairing, geometry_of
+from lra_bench.measure.memory import PeakMemory
 from lra_bench.mixers import mixers
+from lra_bench.training.device import synchronise
 
 # Logarithms, caches and noise on top of the declared power of N.
 TIME_ALLOWANCE = 0.3
@@ -25,11 +27,12 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "6")
 
 
 def measure_time(pairing: Pairing, effort: Effort) -> Outcome:
-    """Exponent of processor time for forward and backward; noise gets three attempts."""
+    """Exponent of time for forward and backward; noise gets three attempts."""
     lengths, power = lengths_of(pairing, effort), declared_power(pairing)
     found = []
     for _ in range(ATTEMPTS):
-        seconds = [processor_seconds(step_of(pairing, n), effort.repeats) for n in lengths]
+        steps = [step_of(pairing, n, effort.device) for n in lengths]
+        seconds = [seconds_of(step, effort.repeats, effort.device) for step in steps]
         found.append(exponent(lengths, seconds))
         if found[-1] <= power + TIME_ALLOWANCE:
             break
@@ -39,7 +42,8 @@ def measure_time(pairing: Pairing, effort: Effort) -> Outcome:
 def measure_memory(pairing: Pairing, effort: Effort) -> Outcome:
     """Exponent of the peak of what forward and backward allocate."""
     lengths, power = lengths_of(pairing, effort), declared_power(pairing)
-    peaks = [peak_memory(step_of(pairing, n)) for n in lengths]
+    device = effort.device
+    peaks = [peak_memory(step_of(pairing, n, device), device) for n in lengths]
     limit = power + MEMORY_ALLOWANCE
     return judge(exponent(lengths, peaks), limit, _meaning("memory", pairing))
 
@@ -62,9 +66,11 @@ def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float:
     return upper / sum((a - x_mean) ** 2 for a in x)
 
 
-def peak_memory(step: Callable[[], None]) -> int:
-    """Bytes that PyTorch's CPU allocator holds at most for `step`, from the profiler's log."""
+def peak_memory(step: Callable[[], None], device: torch.device) -> int:
+    """Bytes that PyTorch's allocator holds at most for `step`: on a CPU, by the profiler's log."""
     step()
+    if device.type != "cpu":
+        return _peak_on_accelerator(step, device)
     with torch.autograd.profiler.profile(profile_memory=True) as profiler:
         step()
     events = profiler.kineto_results.events()
@@ -76,9 +82,17 @@ def peak_memory(step: Callable[[], None]) -> int:
     return peak
 
 
-def step_of(pairing: Pairing, n: int) -> Callable[[], None]:
+def _peak_on_accelerator(step: Callable[[], None], device: torch.device) -> int:
+    peak = PeakMemory(device)
+    step()
+    memory = peak.read()
+    assert memory is not None
+    return memory.peak_bytes
+
+
+def step_of(pairing: Pairing, n: int, device: torch.device = CPU) -> Callable[[], None]:
     """Forward and backward of one layer on one sequence of length n."""
-    pair = pairing.build(geometry_of(n))
+    pair = pairing.build(geometry_of(n), device=device)
     x = pair.tokens(1, n).requires_grad_()
 
     def step() -> None:
@@ -89,15 +103,18 @@ def step_of(pairing: Pairing, n: int) -> Callable[[], None]:
     return step
 
 
-def processor_seconds(step: Callable[[], None], repeats: int) -> float:
-    """The fastest of some runs, in processor time: what other programs do counts little."""
+def seconds_of(step: Callable[[], None], repeats: int, device: torch.device) -> float:
+    """The fastest of some runs: on a CPU in processor time, so that other programs count little."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     gc.collect()
     step()
     spent = []
     for _ in range(repeats):
-        before = time.process_time()
+        synchronise(device)
+        before = clock()
         step()
-        spent.append(time.process_time() - before)
+        synchronise(device)
+        spent.append(clock() - before)
     return min(spent)
 
 

@@ -13,7 +13,7 @@ LIMIT = 1e-5
 
 def measure(pairing: Pairing, effort: Effort) -> Outcome:
     """Sequences padded to several lengths, with noise at padding, against each one alone."""
-    pair = pairing.build()
+    pair = pairing.build(device=effort.device)
     errors = []
     lengths = torch.tensor([19, 12, 3])
     for n in (19, 22, 25):

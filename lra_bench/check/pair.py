@@ -17,6 +17,7 @@ from lra_bench.registry import Spec
 
 # Head dimension, dim and heads differ, so that mistaking one for another shows.
 SMALL = Geometry(length=24, heads=2, head_dim=8, dim=24, grid=(4, 6), prefix=1)
+CPU = torch.device("cpu")
 
 Mask = Bool[Tensor, "batch n"] | None
 
@@ -28,7 +29,12 @@ class Pairing:
     encoding: Spec
     mixer: Spec
 
-    def build(self, geometry: Geometry = SMALL, seed: int = 0) -> Pair:
+    def build(
+        self,
+        geometry: Geometry = SMALL,
+        seed: int = 0,
+        device: torch.device = CPU,
+    ) -> Pair:
         """Build both with fixed weights, leaving torch's global generator as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -39,7 +45,7 @@ class Pairing:
                     parameter.add_(torch.randn_like(parameter), alpha=0.1)
             mixer = mixers.create(self.mixer, geometry, 0.0)
             mixer.initialise()
-            return Pair(encoding, mixer)
+            return Pair(encoding, mixer).to(device)
 
 
 class Pair(nn.Module):
@@ -66,8 +72,8 @@ class Pair(nn.Module):
         self, x: Tensor, lengths: Int[Tensor, " batch"] | None, seed: int = 1
     ) -> tuple[Mask, Any]:
         """What is computed once a forward pass: the mask and the encoding's codes."""
-        n = x.shape[1]
-        generator = torch.Generator(x.device).manual_seed(seed)
+        n, lengths = x.shape[1], None if lengths is None else lengths.to(x.device)
+        generator = torch.Generator().manual_seed(seed)
         layout = Layout(n, lengths, x.device, x.dtype, generator)
         self.mixer.prepare(layout, self.encoding)
         mask = None if lengths is None else torch.arange(n, device=x.device) < lengths[:, None]
@@ -80,10 +86,10 @@ class Pair(nn.Module):
         return self.mixer.mix(self.encoding.embed(x, codes), mask, self.encoding, codes)
 
     def tokens(self, *shape: int, seed: int = 2) -> Float[Tensor, "batch n dim"]:
-        """Standard normal embeddings in the pair's type."""
+        """Standard normal embeddings in the pair's type, on its device."""
         generator = torch.Generator().manual_seed(seed)
         x = torch.randn(*shape, self.geometry.dim, generator=generator, dtype=torch.float64)
-        return x.to(next(self.mixer.parameters()).dtype)
+        return x.to(next(self.mixer.parameters()))
 
 
 def geometry_of(length: int) -> Geometry:

@@ -19,7 +19,7 @@ DRAWS = 256
 
 def measure(pairing: Pairing, effort: Effort) -> Outcome:
     """The same tokens at two places: down and right on the grid, and so along the line too."""
-    pair = pairing.build()
+    pair = pairing.build(device=effort.device)
     if not pair.encoding.relative:
         return Outcome("n.a.", detail="does not call itself relative")
     if not pair.mixer.relative:
@@ -47,7 +47,7 @@ def _at(
     x = x.clone()
     x[:, places] = content
     _, codes = pair.prepare(x, None)
-    mask = torch.zeros(x.shape[:2], dtype=torch.bool)
+    mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
     mask[:, places] = True
     return pair.mixed(x, mask, codes)[:, places]
 

@@ -29,30 +29,30 @@ def add_arguments(parser: CommandParser) -> None:
         "--variants", action="store_true", help="also each alternative of the parts' parameters"
     )
     parser.add_several("--plugins", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
     parser.add_argument("--quick", action="store_true", help="shorter lengths, no code generation")
     parser.add_argument("--json", action="store_true", help="as JSON, with details")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a table, one row a part; 1 if any invariant is broken, or a part fits no partner."""
-    import torch
-
     from lra_bench.check.effort import effort_of
-    from lra_bench.check.suite import examine, table
-    from lra_bench.errors import InputError
+    from lra_bench.check.side_by_side import examine_all
+    from lra_bench.check.suite import Row, table
+    from lra_bench.training.device import choose_device
 
-    # Most of the work is small; a second thread would mostly wait, and count as time spent.
-    torch.set_num_threads(1)
+    effort = effort_of(choose_device(arguments.device), quick=arguments.quick)
     parts = _parts(arguments)
-    rows, unfit = [], []
+    outcomes, rows, unfit = examine_all(parts, effort, arguments.plugins), [], []
     for number, part in enumerate(parts, 1):
         print(f"[{number}/{len(parts)}] {part.kind} {part.spec}", file=sys.stderr, flush=True)
-        try:
-            rows.append(examine(part, effort_of(quick=arguments.quick)))
-        except InputError as error:
-            unfit.append(str(error))
+        outcome = next(outcomes)
+        if isinstance(outcome, Row):
+            rows.append(outcome)
+        else:
+            unfit.append(outcome)
     if not rows:
-        raise InputError(unfit[0])
+        raise unfit[0]
     for reason in unfit:
         _log.warning("%s", reason)
     if arguments.json:

@@ -158,18 +158,20 @@ def _state(path: Path) -> dict[str, Any]:
 
 def _costs(pairing: Pairing) -> list[Cost]:
     """Of the pair and, for comparison, of no encoding with the same attention."""
+    import torch
+
     from lra_bench.check.drawing import Cost
-    from lra_bench.check.order import peak_memory, processor_seconds, step_of
+    from lra_bench.check.order import peak_memory, seconds_of, step_of
     from lra_bench.check.pair import Pairing
     from lra_bench.encodings import encodings
 
-    costs = []
+    costs, cpu = [], torch.device("cpu")
     for encoding in dict.fromkeys((pairing.encoding, encodings.parse("none"))):
         seconds, peaks = [], []
         for n in COST_LENGTHS:
             step = step_of(Pairing(encoding, pairing.mixer), n)
-            seconds.append(processor_seconds(step, REPEATS))
-            peaks.append(peak_memory(step))
+            seconds.append(seconds_of(step, REPEATS, cpu))
+            peaks.append(peak_memory(step, cpu))
         costs.append(Cost(str(encoding), COST_LENGTHS, seconds, peaks))
     return costs
 
