@@ -26,6 +26,8 @@ SMALL_REACH = (
     "nystrom:landmarks=4,convolution=3",
     "skyformer:landmarks=5",
     "informer:queries=3",
+    "bigbird:block=2,random=2",
+    "bigbird:block=3,random=1,window=1",
     "reformer:chunk=4",
     "reformer:chunk=5,hashes=3",
 )

@@ -27,6 +27,7 @@ mixers: Registry[Mixer] = Registry(
         "skyformer": f"{_HERE}.skyformer:Skyformer",
         "informer": f"{_HERE}.informer:Informer",
         "reformer": f"{_HERE}.reformer:Reformer",
+        "bigbird": f"{_HERE}.bigbird:BigBird",
         "conv": f"{_HERE}.conv:Conv",
         "decay": f"{_HERE}.decay:Decay",
         "transnormer": f"{_HERE}.transnormer:TransNormer",

@@ -7,6 +7,7 @@ its own as a class attribute `oracle`, a `MixerOracle`; an attention's is an `At
 from __future__ import annotations
 
 from lra_bench.check.mixer_oracles.base import AttentionOracle, MixerOracle, Order
+from lra_bench.check.mixer_oracles.bigbird import BigBirdOracle
 from lra_bench.check.mixer_oracles.conv import ConvOracle
 from lra_bench.check.mixer_oracles.decay import DecayOracle
 from lra_bench.check.mixer_oracles.informer import InformerOracle
@@ -21,6 +22,7 @@ from lra_bench.check.mixer_oracles.skyformer import SkyformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
 from lra_bench.check.mixer_oracles.transnormer import TransNormerOracle
 from lra_bench.mixers.base import Mixer
+from lra_bench.mixers.bigbird import BigBird
 from lra_bench.mixers.conv import Conv
 from lra_bench.mixers.decay import Decay
 from lra_bench.mixers.informer import Informer
@@ -48,6 +50,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Skyformer: SkyformerOracle(),
     Informer: InformerOracle(),
     Reformer: ReformerOracle(),
+    BigBird: BigBirdOracle(),
     Conv: ConvOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),
