@@ -17,7 +17,7 @@ bench: .venv/ready
 
 # Style, types and the quick tests.
 test: lint types
-	$(PYTEST) -n 2
+	$(PYTEST) -n 2 --dist worksteal
 
 lint: .venv/tools
 	$(BIN)/ruff check .
@@ -28,7 +28,7 @@ types: .venv/tools
 
 # The checks that take longer, each by its marker; `browser` needs Debian's chromium.
 slow: .venv/tools
-	$(PYTEST) -n 2 -m $@
+	$(PYTEST) -n 2 --dist worksteal -m $@
 
 # Files side by side: what a file's tests share is made once.
 faults browser: .venv/tools
