@@ -406,8 +406,5 @@ def test_models_that_draw_are_compiled_whole(encoding: str, mixer: str) -> None:
 def test_every_pair_is_compiled_whole(encoding: str) -> None:
     deep = dataclasses.replace(BRIEF, layers=2)
     pairs = pairings(Part("encoding", encodings.parse(encoding)))
-    if encoding in ("sinusoidal", "learned"):
-        # Added to the embeddings alone, they leave the mixers' graphs as `none` has them.
-        pairs = pairs[:3]
     outcomes = {str(pair.mixer): compiled.measure(pair, deep) for pair in pairs}
     assert {name: one.detail for name, one in outcomes.items() if one.status != "ok"} == {}
