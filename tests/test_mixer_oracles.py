@@ -22,6 +22,7 @@ SMALL_REACH = (
     "local:window=1",
     "local:window=3",
     "local:window=11",
+    "local:window=3,global_tokens=2",
     "conv:width=3",
     "nystrom:landmarks=4,convolution=3",
     "skyformer:landmarks=5",

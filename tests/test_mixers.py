@@ -19,6 +19,11 @@ from lra_bench.registry import Spec
 NONE = Encoding(SMALL)
 
 
+def global_ones_alike(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights, and the same for projections of global tokens."""
+    return weights | {f"global_{name}": weight for name, weight in weights.items()}
+
+
 class Halved(Linear):
     """Linear attention whose queries and keys count half."""
 
@@ -70,11 +75,24 @@ def test_local_sees_its_window_and_no_further(window: int) -> None:
     assert seen == list(range(10 - window, min(20, 11 + window)))
 
 
-def test_a_window_over_everything_is_softmax() -> None:
+@pytest.mark.parametrize("few", [1, 3, 20])
+def test_global_tokens_see_all_and_are_seen_by_all(few: int) -> None:
+    pair = Pairing(Spec("none"), mixers.parse(f"local:window=2,global_tokens={few}")).build()
+    x = pair.tokens(1, 20).requires_grad_()
+    out = pair(x)
+    for i in range(20):
+        (slope,) = torch.autograd.grad(out[0, i].sum(), x, retain_graph=True)
+        seen = slope[0].abs().sum(-1).nonzero().flatten().tolist()
+        assert seen == [j for j in range(20) if i < few or j < few or abs(i - j) <= 2]
+
+
+@pytest.mark.parametrize("reach", ["window=30", "window=1,global_tokens=24"])
+def test_a_window_over_everything_is_softmax(reach: str) -> None:
     ours, softmax = (
         Pairing(encodings.parse("alibi"), mixers.parse(text)).build()
-        for text in ("local:window=30", "softmax")
+        for text in (f"local:{reach}", "softmax")
     )
+    ours.mixer.load_state_dict(global_ones_alike(softmax.mixer.state_dict()), strict=False)
     x, lengths = ours.tokens(3, 20), torch.tensor([20, 7, 1])
     real = torch.arange(20) < lengths[:, None]
     torch.testing.assert_close(ours(x, lengths)[real], softmax(x, lengths)[real])
@@ -112,6 +130,7 @@ def test_a_size_below_one_is_refused(text: str) -> None:
     "spec",
     [
         "local:window=3",
+        "local:window=3,global_tokens=2",
         "conv",
         "linformer",
         "nystrom:convolution=3",
@@ -131,9 +150,13 @@ def test_what_stands_at_padding_stays_finite(spec: str) -> None:
     assert x.grad.isfinite().all()
 
 
-def test_local_refuses_no_window() -> None:
-    with pytest.raises(InputError, match="window=0; at least 1 is needed"):
-        mixers.create(mixers.parse("local:window=0"), SMALL)
+@pytest.mark.parametrize(
+    ("setting", "needed"),
+    [("window=0", "at least 1 is needed"), ("global_tokens=-1", "it can't be negative")],
+)
+def test_local_refuses_no_window_and_less_than_no_global_tokens(setting: str, needed: str) -> None:
+    with pytest.raises(InputError, match=f"local: {setting}; {needed}"):
+        mixers.create(mixers.parse(f"local:{setting}"), SMALL)
 
 
 def test_dropout_of_kernelized_weights_keeps_their_mean() -> None:

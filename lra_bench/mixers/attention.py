@@ -48,6 +48,17 @@ class Attention(Mixer):
         """
         raise NotImplementedError
 
+    def attend_tokens(
+        self,
+        x: Float[Tensor, "batch n dim"],
+        qkv: tuple[Heads, Heads, Heads],
+        mask: Bool[Tensor, "batch n"] | None,
+        encoding: Encoding,
+        codes: Any,
+    ) -> Float[Tensor, "batch heads n d"]:
+        """`attend`, for an attention that reads more from the tokens than these projections."""
+        return self.attend(*qkv, mask, encoding, codes)
+
     def attend_whole(
         self,
         joint: Float[Tensor, "batch n width"],
@@ -72,7 +83,7 @@ class Attention(Mixer):
         q, k, v = self.split(joint)
         out = self.attend_whole(joint, mask, encoding)
         if out is None:
-            out = self.attend(q, k, v, mask, encoding, codes)
+            out = self.attend_tokens(x, (q, k, v), mask, encoding, codes)
         if "mix" in encoding.hooks():
             real = v if mask is None else v * mask[:, None, :, None]
             out = out + encoding.mix(real, codes)
@@ -80,13 +91,17 @@ class Attention(Mixer):
 
     def project(self, x: Float[Tensor, "batch n dim"]) -> Float[Tensor, "batch n width"]:
         """Queries, keys and values side by side, each head by head."""
-        maps = (self.query, self.key, self.value)
-        biased = self.geometry.projection_bias
-        bias = torch.cat([one.bias for one in maps]) if biased else None
-        return project(x, *(one.weight for one in maps), bias=bias)
+        return side_by_side(x, self.query, self.key, self.value)
 
     def split(self, joint: Float[Tensor, "batch n width"]) -> tuple[Heads, Heads, Heads]:
         """Queries, keys and values of every head, as views."""
         sizes = (3, self.geometry.heads, self.geometry.head_dim)
         q, k, v = (part.transpose(1, 2) for part in joint.unflatten(-1, sizes).unbind(2))
         return q, k, v
+
+
+def side_by_side(x: Float[Tensor, "batch n dim"], *maps: nn.Linear) -> Float[Tensor, "batch n _"]:
+    """What several maps, all with a bias or all without, make of the same tokens."""
+    biased = maps[0].bias is not None
+    bias = torch.cat([one.bias for one in maps]) if biased else None
+    return project(x, *(one.weight for one in maps), bias=bias)

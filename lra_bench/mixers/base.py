@@ -30,7 +30,8 @@ class Mixer(nn.Module):
         provides: properties an encoding may need, such as `nonnegative features`; an instance
             may narrow this by its parameters.
         chooses: tokens are picked by comparing numbers, so that rounding one may pick another.
-        relative: shifting all tokens changes nothing, given an encoding of which that is true.
+        relative: shifting all tokens changes nothing, given an encoding of which that is true; an
+            instance may narrow this, too.
 
     A class may bring its own naive definition as a class attribute `oracle`, an instance or
     subclass of `lra_bench.check.mixer_oracles.MixerOracle`, for `check` to hold it against.
@@ -41,7 +42,7 @@ class Mixer(nn.Module):
     bias_kinds: ClassVar[frozenset[str]] = frozenset()
     provides: frozenset[str] = frozenset()
     chooses: ClassVar[bool] = False
-    relative: ClassVar[bool] = True
+    relative: bool = True
 
     def __init__(self, geometry: Geometry, dropout: float = 0.0) -> None:
         super().__init__()

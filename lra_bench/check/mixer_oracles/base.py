@@ -60,16 +60,23 @@ class AttentionOracle(MixerOracle):
     ) -> Float[Tensor, "batch n dim"]:
         """Every query with every key."""
         assert isinstance(mixer, Attention)
-        n, sizes = x.shape[1], (mixer.geometry.heads, mixer.geometry.head_dim)
-        q, k, v = (
-            linear(projection, x).unflatten(-1, sizes).transpose(1, 2)
-            for projection in (mixer.query, mixer.key, mixer.value)
-        )
-        out = self.attend(mixer, (q, k, v), real, order)
-        mixing = order.oracle.mix(order.encoding, n)
+        q, k, v = (heads(mixer, one, x) for one in (mixer.query, mixer.key, mixer.value))
+        out = self.attend_tokens(mixer, x, (q, k, v), real, order)
+        mixing = order.oracle.mix(order.encoding, x.shape[1])
         if mixing is not None:
             out = out + (mixing * real[:, None, None, :]) @ v
         return linear(mixer.out, out.transpose(1, 2).flatten(2))
+
+    def attend_tokens(
+        self,
+        attention: Attention,
+        x: Float[Tensor, "batch n dim"],
+        qkv: tuple[Tensor, Tensor, Tensor],
+        real: Bool[Tensor, "batch n"],
+        order: Order,
+    ) -> Float[Tensor, "batch heads n d"]:
+        """`Attention.attend_tokens` of float64 tokens, queries, keys and values."""
+        return self.attend(attention, qkv, real, order)
 
     def attend(
         self,
@@ -102,6 +109,14 @@ class AttentionOracle(MixerOracle):
         """Outputs from weights that have bias and padding in them; no weight at all gives zero."""
         total = denominator.sum(-1, keepdim=True)
         return (numerator @ v) / torch.where(total == 0, 1, total)
+
+
+def heads(
+    attention: Attention, projection: nn.Linear, x: Float[Tensor, "batch n dim"]
+) -> Float[Tensor, "batch heads n d"]:
+    """A projection, head by head."""
+    sizes = (attention.geometry.heads, attention.geometry.head_dim)
+    return linear(projection, x).unflatten(-1, sizes).transpose(1, 2)
 
 
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
