@@ -1,4 +1,4 @@
-"""Mixers that gather keys by blocks: their derivatives, and that they compile."""
+"""Mixers that gather keys by blocks: many blocks, their derivatives, and that they compile."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from lra_bench.check.effort import effort_of
 from lra_bench.check.pair import CPU, Pairing
 from lra_bench.check.suite import Measure
 from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Geometry
 from lra_bench.mixers import mixers
+from lra_bench.registry import Spec
+from tests.definition import assert_is_as_defined
 
+LONG = Geometry(length=90, heads=2, head_dim=4, dim=6, projection_bias=True)
 QUICK = effort_of(CPU, quick=True)
 PAIRS = (
     ("local:window=3,global_tokens=2", "rope"),
     ("local:window=3,global_tokens=2", "t5"),
+    ("transformer-ls:window=3,rank=2", "fastrpb"),
+    ("transformer-ls:window=4,rank=5", "learned"),
 )
 
 
@@ -27,3 +33,17 @@ def test_derivatives_are_right_and_models_are_compiled_whole(
 ) -> None:
     outcome = measure(Pairing(encodings.parse(encoding), mixers.parse(mixer)), QUICK)
     assert outcome.status == "ok", outcome.detail
+
+
+@pytest.mark.parametrize(
+    "mixer",
+    [
+        "local:window=16",
+        "local:window=7,global_tokens=3",
+        "bigbird:block=8,random=2",
+        "transformer-ls",
+        "transformer-ls:window=5,rank=3",
+    ],
+)
+def test_equals_the_definition_over_many_blocks_with_gradients(mixer: str) -> None:
+    assert_is_as_defined(Pairing(Spec("none"), mixers.parse(mixer)), LONG, (90, 47, 6))

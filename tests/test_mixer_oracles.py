@@ -29,6 +29,9 @@ SMALL_REACH = (
     "informer:queries=3",
     "bigbird:block=2,random=2",
     "bigbird:block=3,random=1,window=1",
+    "transformer-ls:window=1,rank=1",
+    "transformer-ls:window=3,rank=2",
+    "transformer-ls:window=4,rank=40",
     "reformer:chunk=4",
     "reformer:chunk=5,hashes=3",
 )

@@ -6,18 +6,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
-from lra_bench.check.mixer_oracles import mixer_oracle_of
-from lra_bench.check.oracle import expected_outputs
-from lra_bench.check.oracles import oracle_of
-from lra_bench.check.pair import Pairing, relative_error
+from lra_bench.check.pair import Pairing
 from lra_bench.encodings.base import Geometry
 from lra_bench.mixers import mixers
 from lra_bench.mixers._scan import Product, scan
 from lra_bench.registry import Spec
+from tests.definition import assert_is_as_defined
 
-LENGTHS = torch.tensor([300, 131, 64])
+LENGTHS = (300, 131, 64)
 LONG = Geometry(length=300, heads=2, head_dim=8, dim=12, layers=3)
 
 MIXERS = (
@@ -31,26 +28,8 @@ MIXERS = (
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_equals_the_definition_over_many_chunks_with_gradients(mixer: str, layer: int) -> None:
-    geometry = replace(LONG, layer=layer)
-    pair = Pairing(Spec("none"), mixers.parse(mixer)).build(geometry).double()
-    encoding, definition = oracle_of(pair.encoding), mixer_oracle_of(pair.mixer)
-    assert encoding is not None
-    assert definition is not None
-    x = pair.tokens(len(LENGTHS), 300).requires_grad_()
-    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3), dtype=x.dtype)
-
-    def outputs_and_slope(out: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        (slope,) = torch.autograd.grad((out * weights)[real].sum(), x)
-        return out[real].detach(), slope
-
-    for lengths in (LENGTHS, None):
-        real = (
-            torch.arange(300) < (torch.tensor([300] * 3) if lengths is None else LENGTHS)[:, None]
-        )
-        found = outputs_and_slope(pair(x, lengths), real)
-        expected = expected_outputs(pair, encoding, definition, x, lengths)
-        for one, other in zip(found, outputs_and_slope(expected, real), strict=True):
-            assert relative_error(one, other) < 1e-9
+    pairing = Pairing(Spec("none"), mixers.parse(mixer))
+    assert_is_as_defined(pairing, replace(LONG, layer=layer), LENGTHS)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 13])

@@ -119,6 +119,8 @@ def test_linformer_that_keeps_every_key_is_softmax() -> None:
         "skyformer:iterations=0",
         "informer:queries=0",
         "reformer:chunk=0",
+        "transformer-ls:window=0",
+        "transformer-ls:rank=0",
     ],
 )
 def test_a_size_below_one_is_refused(text: str) -> None:
@@ -138,6 +140,8 @@ def test_a_size_below_one_is_refused(text: str) -> None:
         "skyformer",
         "informer",
         "reformer:chunk=4",
+        "bigbird:block=2,random=1",
+        "transformer-ls:window=3,rank=2",
     ],
 )
 def test_what_stands_at_padding_stays_finite(spec: str) -> None:

@@ -28,6 +28,7 @@ mixers: Registry[Mixer] = Registry(
         "informer": f"{_HERE}.informer:Informer",
         "reformer": f"{_HERE}.reformer:Reformer",
         "bigbird": f"{_HERE}.bigbird:BigBird",
+        "transformer-ls": f"{_HERE}.transformer_ls:TransformerLS",
         "conv": f"{_HERE}.conv:Conv",
         "decay": f"{_HERE}.decay:Decay",
         "transnormer": f"{_HERE}.transnormer:TransNormer",

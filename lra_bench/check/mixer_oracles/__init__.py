@@ -20,6 +20,7 @@ from lra_bench.check.mixer_oracles.performer import PerformerOracle
 from lra_bench.check.mixer_oracles.reformer import ReformerOracle
 from lra_bench.check.mixer_oracles.skyformer import SkyformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
+from lra_bench.check.mixer_oracles.transformer_ls import TransformerLSOracle
 from lra_bench.check.mixer_oracles.transnormer import TransNormerOracle
 from lra_bench.mixers.base import Mixer
 from lra_bench.mixers.bigbird import BigBird
@@ -35,6 +36,7 @@ from lra_bench.mixers.performer import Performer
 from lra_bench.mixers.reformer import Reformer
 from lra_bench.mixers.skyformer import Skyformer
 from lra_bench.mixers.softmax import Softmax
+from lra_bench.mixers.transformer_ls import TransformerLS
 from lra_bench.mixers.transnormer import TransNormer
 
 __all__ = ["AttentionOracle", "MixerOracle", "Order", "mixer_oracle_of"]
@@ -51,6 +53,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Informer: InformerOracle(),
     Reformer: ReformerOracle(),
     BigBird: BigBirdOracle(),
+    TransformerLS: TransformerLSOracle(),
     Conv: ConvOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),

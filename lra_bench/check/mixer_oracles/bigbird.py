@@ -26,6 +26,7 @@ class BigBirdOracle(AttentionOracle):
         q, k, v = qkv
         scores, _ = order.oracle.pairwise(order.encoding, None, q, k, order.lengths, order.codes)
         weights = torch.exp(scores / attention.geometry.head_dim**0.5)
+        kept = torch.zeros_like(weights)
         for b in range(v.shape[0]):
             last = int(real[b].nonzero().amax()) // attention.block
             for h in range(v.shape[1]):
@@ -33,8 +34,9 @@ class BigBirdOracle(AttentionOracle):
                 for i in range(v.shape[2]):
                     seen = blocks[min(i // attention.block, last)]
                     for j in range(v.shape[2]):
-                        if not real[b, j] or j // attention.block not in seen:
-                            weights[b, h, i, j] = 0
+                        if real[b, j] and j // attention.block in seen:
+                            kept[b, h, i, j] = 1
+        weights = weights * kept
         return weights / weights.sum(-1, keepdim=True) @ v
 
 

@@ -1,0 +1,200 @@
+"""Do mixers compute what their authors' code does? One layer of each, outputs and gradients.
+
+    python benchmarks/authors_code.py longformer
+    python benchmarks/authors_code.py transformer-ls --source transformer-ls/lra
+
+`longformer` wants Hugging Face's transformers (`pip install transformers`), the others the
+directory of the authors' clone that holds their module. It is built with random parameters, which
+are copied into ours, and both see the same full-length tokens, in evaluation, in float64. Prints
+the largest relative error, |ours − theirs| / largest |theirs|, of outputs and, tensor by tensor, of
+gradients of tokens and parameters; exit code 1 where one is above 1e-5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lra_bench.encodings.base import Encoding, Geometry
+from lra_bench.mixers import mixers
+from lra_bench.mixers.base import Mixer
+
+BATCH, HEADS, WIDTH, LENGTH = 2, 2, 32, 1024
+DIM = HEADS * WIDTH
+GEOMETRY = Geometry(LENGTH, HEADS, WIDTH, DIM, projection_bias=True)
+ALLOWED = 1e-5
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The same layer twice.
+
+    Attributes:
+        ours: a mixer.
+        run: the authors' layer, tokens to outputs.
+        maps: linear maps and norms of ours by name, and theirs; `out` is the identity if not given.
+    """
+
+    ours: Mixer
+    run: Callable[[Tensor], Tensor]
+    maps: dict[str, nn.Module]
+
+
+def longformer(global_tokens: int) -> Compared:
+    """Hugging Face's, with a window of 64 to each side."""
+    from transformers.models.longformer import LongformerConfig
+    from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
+
+    ours = _mixer(f"local:window=64,global_tokens={global_tokens}")
+    config = LongformerConfig(
+        hidden_size=DIM,
+        num_attention_heads=HEADS,
+        attention_window=[128],
+        attention_probs_dropout_prob=0.0,
+    )
+    theirs = LongformerSelfAttention(config, layer_id=0).double()
+    everywhere = (torch.arange(LENGTH) < global_tokens).expand(BATCH, -1)
+
+    def run(x: Tensor) -> Tensor:
+        out: Tensor = theirs(
+            x,
+            attention_mask=10000.0 * everywhere,
+            is_index_masked=torch.zeros_like(everywhere),
+            is_index_global_attn=everywhere,
+            is_global_attn=global_tokens > 0,
+        )[0]
+        return out
+
+    maps = {name: getattr(theirs, name) for name in ("query", "key", "value")}
+    if global_tokens:
+        maps |= {f"global_{name}": getattr(theirs, f"{name}_global") for name in list(maps)}
+    return Compared(ours, run, maps)
+
+
+def transformer_ls(window: int, rank: int) -> Compared:
+    """NVIDIA's, as in their scripts: without a convolution, and CLS a token like others."""
+    from attention_transformer_ls import AttentionLS
+
+    config = argparse.Namespace(
+        pooling_mode="mean",
+        cls_token=False,
+        num_head=HEADS,
+        head_dim=WIDTH,
+        num_landmarks=rank,
+        max_seq_len=LENGTH,
+        transformer_dim=DIM,
+        attention_dropout=0.0,
+        window_size=window,
+        fp32_attn=False,
+    )
+    theirs = AttentionLS(config).double()
+    maps = {
+        "query": theirs.W_q,
+        "key": theirs.W_k,
+        "value": theirs.W_v,
+        "out": theirs.W_o,
+        "compression": theirs.dconv_fc,
+        "near_norm": theirs.dual_ln_l,
+        "far_norm": theirs.dual_ln_s,
+    }
+    everything = torch.ones(BATCH, LENGTH)
+    ours = _mixer(f"transformer-ls:window={window},rank={rank}")
+    return Compared(ours, lambda x: theirs(x, everything), maps)
+
+
+COMPARISONS: dict[str, tuple[Callable[[], Compared], ...]] = {
+    "longformer": (lambda: longformer(0), lambda: longformer(5)),
+    "transformer-ls": (lambda: transformer_ls(8, 32), lambda: transformer_ls(1, 254)),
+}
+
+
+def main() -> int:
+    """Compare those that are named; 1 where an error is too large."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+", choices=COMPARISONS)
+    parser.add_argument("--source", type=Path, help="where the authors' modules are")
+    arguments = parser.parse_args()
+    if arguments.source is not None:
+        sys.path.insert(0, str(arguments.source))
+    torch.set_default_dtype(torch.float64)
+    worst = 0.0
+    for name in arguments.names:
+        for make in COMPARISONS[name]:
+            torch.manual_seed(0)
+            compared = make()
+            outputs, gradients = errors(compared)
+            print(f"{name:<16}{outputs:.1e} {gradients:.1e}", flush=True)
+            worst = max(worst, outputs, gradients)
+    return int(not worst <= ALLOWED)
+
+
+def errors(compared: Compared) -> tuple[float, float]:
+    """Largest relative errors of outputs and of gradients."""
+    pairs = list(_copied(compared))
+    x = torch.randn(BATCH, LENGTH, DIM)
+    weights = torch.randn(BATCH, LENGTH, DIM)
+    results = []
+    with _no_float32():
+        for run in (compared.run, lambda x: compared.ours.mix(x, None, Encoding(GEOMETRY), None)):
+            tokens = x.clone().requires_grad_()
+            out = run(tokens)
+            (out * weights).sum().backward()
+            results.append((out.detach(), tokens.grad))
+    (expected, expected_slope), (found, slope) = results
+    gradients = [(slope, expected_slope), *((one.grad, other.grad) for one, other in pairs)]
+    # The gradient of a bias that adds the same to all of a token's scores is 0 but for rounding.
+    least = 1e-6 * max(float(other.abs().max()) for _, other in gradients)
+    return _error(found, expected), max(_error(one, other, least) for one, other in gradients)
+
+
+def _mixer(text: str) -> Mixer:
+    return mixers.create(mixers.parse(text), GEOMETRY).double().eval()
+
+
+def _copied(compared: Compared) -> Iterator[tuple[Tensor, Tensor]]:
+    """Make parameters away from their starting values the same; the pairs, ours first."""
+    with torch.no_grad():
+        if "out" not in compared.maps:
+            compared.ours.out.weight.copy_(torch.eye(DIM))
+            nn.init.zeros_(compared.ours.out.bias)
+        for name, theirs in compared.maps.items():
+            ours = getattr(compared.ours, name)
+            for parameter, own in ours.named_parameters():
+                other = getattr(theirs, parameter)
+                other += torch.randn_like(other) * 0.1
+                own.copy_(other)
+                yield own, other
+
+
+@contextmanager
+def _no_float32() -> Iterator[None]:
+    """Some cast to float32 in places; the comparison is of formulas, in float64."""
+    softmax = functional.softmax
+
+    def exact(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+        return softmax(x, dim=dim)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tensor, Tensor.float.__name__, Tensor.double)
+        patch.setattr(functional, softmax.__name__, exact)
+        yield
+
+
+def _error(ours: Tensor | None, theirs: Tensor | None, least: float = 0.0) -> float:
+    assert ours is not None
+    assert theirs is not None
+    return float((ours - theirs).abs().max()) / max(float(theirs.abs().max()), least)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
