@@ -19,9 +19,10 @@ from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.errors import InputError
 from lra_bench.mixers import mixers
+from lra_bench.mixers._convolution import fast_length
 from lra_bench.mixers._feature_maps import elu_plus_one
 from lra_bench.mixers._products import append_ones, normalise, weigh
-from lra_bench.mixers._toeplitz import fast_length, weigh_toeplitz
+from lra_bench.mixers._toeplitz import weigh_toeplitz
 from lra_bench.mixers.attention import Attention
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.performer import Performer, draw_normal, draw_orthogonal
@@ -226,12 +227,12 @@ def test_toeplitz_gradients() -> None:
 
 
 def test_toeplitz_runs_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lra_bench.mixers import _toeplitz as toeplitz
+    from lra_bench.mixers import _convolution as convolution
 
     q, k, v = inputs(7)
     factors = torch.rand(2, 13, dtype=torch.float64)
     whole = weigh_toeplitz(q, k, v, factors)
-    replace(monkeypatch, toeplitz, toeplitz.HELD_ON_CPU, 1)
+    replace(monkeypatch, convolution, convolution.HELD_ON_CPU, 1)
     torch.testing.assert_close(weigh_toeplitz(q, k, v, factors), whole)
 
 

@@ -20,6 +20,8 @@ LONG = Geometry(length=300, heads=2, head_dim=8, dim=12, layers=3)
 MIXERS = (
     "decay",
     "decay:rates=retention",
+    "s4d",
+    "s4d:init=inv,discretisation=bilinear,state=6",
     "transnormer:variant=t1",
     "transnormer:variant=t2,block=16",
 )

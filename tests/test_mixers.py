@@ -60,6 +60,20 @@ def test_conv_sees_its_neighbours_on_both_sides_and_no_others(width: int) -> Non
     assert seen == list(range(9 - width // 2, 10 + width // 2))
 
 
+@pytest.mark.parametrize("settings", ["state=0", "state=3", "dt_min=0", "dt_max=0.0001"])
+def test_s4d_refuses_sizes_that_mean_nothing(settings: str) -> None:
+    with pytest.raises(InputError, match=f"s4d: .*{settings}"):
+        mixers.create(mixers.parse(f"s4d:{settings}"), SMALL)
+
+
+@pytest.mark.parametrize("discretisation", ["zoh", "bilinear"])
+def test_s4d_reaches_every_token_on_both_sides(discretisation: str) -> None:
+    pair = Pairing(Spec("none"), mixers.parse(f"s4d:discretisation={discretisation}")).build()
+    x = pair.tokens(1, 20).requires_grad_()
+    (slope,) = torch.autograd.grad(pair(x)[0, 9].sum(), x)
+    assert (slope[0].abs().amax(-1) > 1e-6).all()
+
+
 @pytest.mark.parametrize("width", ["0", "4", "-3"])
 def test_conv_refuses_a_width_without_a_middle(width: str) -> None:
     with pytest.raises(InputError, match=f"width={width}; an odd number is needed"):
@@ -134,6 +148,7 @@ def test_a_size_below_one_is_refused(text: str) -> None:
         "local:window=3",
         "local:window=3,global_tokens=2",
         "conv",
+        "s4d",
         "linformer",
         "nystrom:convolution=3",
         "kernelized",

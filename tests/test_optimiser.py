@@ -10,6 +10,8 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
+from lra_bench.check.pair import SMALL
+from lra_bench.mixers import mixers
 from lra_bench.training.optimiser import build_optimiser, factor, set_rates
 from tests.small import small_cell
 
@@ -75,3 +77,26 @@ def test_rates_reach_the_optimiser() -> None:
     optimiser.step()
     # Adam's first step has the length of the learning rate.
     assert (before - layer.weight).item() == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "rate", "share"),
+    [("cosine", 5, 0.01, 0.1), ("rsqrt", 100, 0.05, 0.2), ("one-cycle", 5, 1e-4, 1.0)],
+)
+def test_what_is_gentle_has_a_low_rate_and_no_decay(
+    schedule: str, warmup: int, rate: float, share: float
+) -> None:
+    """As in S4's example.py: 0.001 at the peak, or the rate of all the others where it is lower."""
+    settings = small_cell(
+        schedule=schedule, warmup=warmup, steps=200, learning_rate=rate, weight_decay=0.1
+    ).settings
+    mixer = mixers.create(mixers.parse("s4d:state=2"), SMALL)
+    optimiser = build_optimiser(nn.ModuleList([nn.Linear(2, 2), mixer]), settings)
+    others, gentle = optimiser.param_groups
+    named = {id(mixer.get_parameter(name)) for name in ("log_dt", "log_decay", "frequency")}
+    assert {id(one) for one in gentle["params"]} == named
+    assert len(others["params"]) == len(["weight", "bias", "readout", "skip", "out"])
+    assert (others["weight_decay"], gentle["weight_decay"]) == (0.1, 0.0)
+    for step in (0, 3, 150):
+        set_rates(optimiser, settings, step)
+        assert gentle["lr"] == pytest.approx(share * others["lr"])

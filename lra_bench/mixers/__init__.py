@@ -30,6 +30,7 @@ mixers: Registry[Mixer] = Registry(
         "bigbird": f"{_HERE}.bigbird:BigBird",
         "transformer-ls": f"{_HERE}.transformer_ls:TransformerLS",
         "conv": f"{_HERE}.conv:Conv",
+        "s4d": f"{_HERE}.s4d:S4D",
         "decay": f"{_HERE}.decay:Decay",
         "transnormer": f"{_HERE}.transnormer:TransNormer",
     },

@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from lra_bench.mixers._convolution import circle, factors_of, held, spectrum_of
+
 Run = tuple[int, slice, slice]
 
-# Numbers in one run of convolutions: it should stay in a CPU's caches, and fill a GPU.
-HELD_ON_CPU, HELD_ON_GPU = 2**20, 2**24
 # Sums are right to about this share of the largest that they could have been.
 RESOLUTION = 1e-6
 # Features in one run at least: of few long rows a transform takes half as long again for each.
@@ -55,7 +55,7 @@ def _product(q: Tensor, k: Tensor, v: Tensor, factors: Tensor) -> Tensor:
     A custom operator, so that it compiles as one.
     """
     n = q.shape[-1]
-    spectrum, size = _spectrum(factors), fast_length(2 * n - 1)
+    spectrum, size = spectrum_of(factors), circle(n)
     out = torch.zeros_like(v)
     for head, batch, features in _runs(q, v, size):
         keyed = k[batch, head, features].unsqueeze(2) * v[batch, head].unsqueeze(1)
@@ -70,7 +70,7 @@ def _product_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of the four inputs of `_product`; that of `factors` is zero unless `learned`."""
     n = q.shape[-1]
-    spectrum, size = _spectrum(factors), fast_length(2 * n - 1)
+    spectrum, size = spectrum_of(factors), circle(n)
     q_grad, k_grad, v_grad = torch.empty_like(q), torch.empty_like(k), torch.zeros_like(v)
     spectrum_grad = torch.zeros_like(spectrum)
     for head, batch, features in _runs(q, v, size):
@@ -85,9 +85,7 @@ def _product_backward(
         v_grad[batch, head] += (keyed_grad * key).sum(1)
         if learned:
             spectrum_grad[head] += (mixed_grad * keyed.conj()).sum((0, 1, 2))
-    circular = torch.fft.irfft(spectrum_grad, n=size)
-    factors_grad = torch.cat([circular[:, size - n + 1 :], circular[:, :n]], dim=1)
-    return q_grad, k_grad, v_grad, factors_grad
+    return q_grad, k_grad, v_grad, factors_of(spectrum_grad, n)
 
 
 @_product.register_fake
@@ -120,14 +118,6 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
 _product.register_autograd(_backward, setup_context=_save)
 
 
-def _spectrum(factors: Float[Tensor, "heads offsets"]) -> Complex[Tensor, "heads waves"]:
-    """Transform of the circle that holds offsets 0 … n − 1, a gap of zeros, then 1 − n … −1."""
-    n = (factors.shape[1] + 1) // 2
-    size = fast_length(2 * n - 1)
-    gap = factors.new_zeros(factors.shape[0], size - 2 * n + 1)
-    return torch.fft.rfft(torch.cat([factors[:, n - 1 :], gap, factors[:, : n - 1]], dim=1))
-
-
 def _convolve(
     transformed: Complex[Tensor, "*runs waves"],
     spectrum: Complex[Tensor, " waves"],
@@ -140,28 +130,10 @@ def _convolve(
 def _runs(q: Tensor, v: Tensor, size: int) -> Iterator[Run]:
     """Cut the convolutions into runs: one head, some sequences, some features, all channels."""
     batch, heads, width, _ = q.shape
-    held = HELD_ON_CPU if q.device.type == "cpu" else HELD_ON_GPU
-    room = max(FEATURES_A_RUN, held // (v.shape[2] * size))
+    room = max(FEATURES_A_RUN, held(q.device) // (v.shape[2] * size))
     features = min(width, room)
     sequences = max(1, room // width)
     for head in range(heads):
         for b in range(0, batch, sequences):
             for r in range(0, width, features):
                 yield head, slice(b, b + sequences), slice(r, r + features)
-
-
-def fast_length(least: int) -> int:
-    """The smallest even product of powers of 2, 3 and 5 that is not below `least`.
-
-    Even, for a real transform of odd length takes more than twice as long.
-    """
-    half = -(-least // 2)
-    best = 1 << (half - 1).bit_length()
-    five = 1
-    while five < best:
-        odd = five
-        while odd < best:
-            best = min(best, odd << max(0, -(-half // odd) - 1).bit_length())
-            odd *= 3
-        five *= 5
-    return 2 * best

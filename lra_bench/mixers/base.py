@@ -32,6 +32,8 @@ class Mixer(nn.Module):
         chooses: tokens are picked by comparing numbers, so that rounding one may pick another.
         relative: shifting all tokens changes nothing, given an encoding of which that is true; an
             instance may narrow this, too.
+        gentle: names of its own parameters, such as time scales, that are trained gently: without
+            weight decay, and where the protocol's learning rate is high at a lower one.
 
     A class may bring its own naive definition as a class attribute `oracle`, an instance or
     subclass of `lra_bench.check.mixer_oracles.MixerOracle`, for `check` to hold it against.
@@ -43,6 +45,7 @@ class Mixer(nn.Module):
     provides: frozenset[str] = frozenset()
     chooses: ClassVar[bool] = False
     relative: bool = True
+    gentle: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, geometry: Geometry, dropout: float = 0.0) -> None:
         super().__init__()

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import nn
 from torch.optim import AdamW
 
 from lra_bench.config import Settings
+from lra_bench.mixers.base import Mixer
 
 # As in PyTorch's OneCycleLR. Its cycling of β₁ is a setting of its own, `cycle_beta1`.
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = ONE_CYCLE_START * 1e-4
+# The highest rate at which what is `gentle` in a mixer is trained, as in S4's code.
+GENTLE_RATE = 1e-3
 
 
 def build_optimiser(model: nn.Module, settings: Settings) -> AdamW:
-    """Adam with decoupled weight decay, fused into one pass over the parameters."""
+    """Adam with decoupled weight decay, fused into one pass over the parameters.
+
+    What mixers declare `gentle` is a group of its own, without weight decay, whose rate is the
+    protocol's times what brings its peak to 0.001, if it is above.
+    """
+    gentle = _gentle(model)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if id(p) not in gentle]},
+        {
+            "params": [p for p in trained if id(p) in gentle],
+            "weight_decay": 0.0,
+            "share": min(1.0, GENTLE_RATE / peak_rate(settings)),
+        },
+    ]
     return AdamW(
-        [p for p in model.parameters() if p.requires_grad],
+        [group for group in groups if group["params"]],
         lr=settings.learning_rate,
         betas=settings.betas,
         eps=settings.epsilon,
@@ -26,11 +44,23 @@ def build_optimiser(model: nn.Module, settings: Settings) -> AdamW:
     )
 
 
+def _gentle(model: nn.Module) -> set[int]:
+    """Identities of the parameters that mixers declare so."""
+    found = [module for module in model.modules() if isinstance(module, Mixer)]
+    return {id(getattr(mixer, name)) for mixer in found for name in mixer.gentle}
+
+
 def set_rates(optimiser: AdamW, settings: Settings, step: int) -> None:
     """Set rate and β₁ of the step about to be taken, from 0: there is no state to resume."""
     for group in optimiser.param_groups:
-        group["lr"] = settings.learning_rate * factor(step, settings)
+        group["lr"] = settings.learning_rate * factor(step, settings) * group.get("share", 1.0)
         group["betas"] = (beta1(step, settings), settings.betas[1])
+
+
+def peak_rate(settings: Settings) -> float:
+    """The highest learning rate of a schedule, at the end of its warm-up."""
+    scaled = settings.schedule == "rsqrt"
+    return settings.learning_rate / (math.sqrt(max(1, settings.warmup)) if scaled else 1.0)
 
 
 def factor(step: int, settings: Settings) -> float:

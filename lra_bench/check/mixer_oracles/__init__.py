@@ -18,6 +18,7 @@ from lra_bench.check.mixer_oracles.local import LocalOracle
 from lra_bench.check.mixer_oracles.nystrom import NystromOracle
 from lra_bench.check.mixer_oracles.performer import PerformerOracle
 from lra_bench.check.mixer_oracles.reformer import ReformerOracle
+from lra_bench.check.mixer_oracles.s4d import S4DOracle
 from lra_bench.check.mixer_oracles.skyformer import SkyformerOracle
 from lra_bench.check.mixer_oracles.softmax import SoftmaxOracle
 from lra_bench.check.mixer_oracles.transformer_ls import TransformerLSOracle
@@ -34,6 +35,7 @@ from lra_bench.mixers.local import Local
 from lra_bench.mixers.nystrom import Nystrom
 from lra_bench.mixers.performer import Performer
 from lra_bench.mixers.reformer import Reformer
+from lra_bench.mixers.s4d import S4D
 from lra_bench.mixers.skyformer import Skyformer
 from lra_bench.mixers.softmax import Softmax
 from lra_bench.mixers.transformer_ls import TransformerLS
@@ -55,6 +57,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     BigBird: BigBirdOracle(),
     TransformerLS: TransformerLSOracle(),
     Conv: ConvOracle(),
+    S4D: S4DOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),
 }
