@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from lra_bench.check import compiled, gradients
@@ -32,6 +34,16 @@ def test_derivatives_are_right_and_models_are_compiled_whole(
     mixer: str, encoding: str, measure: Measure
 ) -> None:
     outcome = measure(Pairing(encodings.parse(encoding), mixers.parse(mixer)), QUICK)
+    assert outcome.status == "ok", outcome.detail
+
+
+@pytest.mark.slow
+def test_generated_code_computes_the_same() -> None:
+    # Whose weights were overwritten while views of them were still in use.
+    whole = dataclasses.replace(effort_of(CPU, quick=False), layers=1)
+    outcome = compiled.measure(
+        Pairing(Spec("none"), mixers.parse("transformer-ls:window=4")), whole
+    )
     assert outcome.status == "ok", outcome.detail
 
 

@@ -64,18 +64,20 @@ class TransformerLS(Attention):
         """See `Attention.attend_tokens`."""
         q, k, v = qkv
         n, real = x.shape[1], real_tokens(mask, x)
-        k, v = (_normed(one, self.near_norm) for one in (k, v))
+        k, v = _normed(self.near_norm, k, v)
         shares = self._shares(x, real)
-        far_k, far_v = (_normed(shares @ one, self.far_norm) for one in (k, v))
+        far_k, far_v = _normed(self.far_norm, shares @ k, shares @ v)
         near_k, near_v = (self._near(one) for one in (k, v))
         queries = chunks(q * self.geometry.head_dim**-0.5, self.window)
         seen = self._near(real[:, None, :, None].to(x.dtype)).mT > 0
         near = (queries @ near_k.mT).masked_fill(~seen, -torch.inf)
         # All queries of a head meet the same mixtures: one product.
-        far = (queries.flatten(2, 3) @ far_k.mT).view(*near.shape[:-1], self.rank)
+        far = (queries.flatten(2, 3) @ far_k.mT).unflatten(2, near.shape[2:4])
         weights = F.dropout(torch.cat([far, near], dim=-1).softmax(-1), self.dropout, self.training)
-        far, near = weights.split([self.rank, near.shape[-1]], dim=-1)
-        return whole(near @ near_v, n) + (far.flatten(2, 3) @ far_v)[:, :, :n]
+        # Copies: a compiled backward pass (torch 2.13) overwrites what still has views in use.
+        far, near = (part.contiguous() for part in weights.split([self.rank, near.shape[-1]], -1))
+        out = near @ near_v + (far.flatten(2, 3) @ far_v).view_as(queries)
+        return whole(out, n)
 
     def _shares(
         self, x: Float[Tensor, "batch n dim"], real: Bool[Tensor, "batch n"]
@@ -97,9 +99,8 @@ class TransformerLS(Attention):
         return torch.cat([before, segments[:, :, 1:-1], behind], dim=-2)
 
 
-def _normed(
-    x: Float[Tensor, "batch heads n d"], norm: nn.LayerNorm
-) -> Float[Tensor, "batch heads n d"]:
-    """Layer norm of all heads side by side."""
-    normed: Tensor = norm(x.transpose(1, 2).flatten(2))
-    return normed.unflatten(-1, (x.shape[1], -1)).transpose(1, 2)
+def _normed(norm: nn.LayerNorm, *parts: Heads) -> tuple[Heads, ...]:
+    """Layer norm of all heads side by side, of several together."""
+    rows = torch.stack([part.transpose(1, 2).flatten(2) for part in parts])
+    heads = norm(rows).unflatten(-1, (parts[0].shape[1], -1)).transpose(2, 3)
+    return tuple(heads.unbind())
