@@ -2,12 +2,14 @@
 
     python benchmarks/authors_code.py longformer
     python benchmarks/authors_code.py transformer-ls --source transformer-ls/lra
+    python benchmarks/authors_code.py s4 s4d --source s4
 
 `longformer` wants Hugging Face's transformers (`pip install transformers`), the others the
-directory of the authors' clone that holds their module. It is built with random parameters, which
-are copied into ours, and both see the same full-length tokens, in evaluation, in float64. Prints
-the largest relative error, |ours − theirs| / largest |theirs|, of outputs and, tensor by tensor, of
-gradients of tokens and parameters; exit code 1 where one is above 1e-5.
+directory of the authors' clone that their modules are imported from, and what these import (`s4`
+and `s4d`: `pip install einops opt-einsum scipy pytorch-lightning`). It is built with random
+parameters, which are copied into ours, and both see the same full-length tokens, in evaluation, in
+float64. Prints the largest relative error, |ours − theirs| / largest |theirs|, of outputs and,
+tensor by tensor, of gradients of tokens and parameters; exit code 1 where one is above 1e-5.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +38,36 @@ ALLOWED = 1e-5
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A parameter that both layers have.
+
+    Attributes:
+        ours, theirs: the two.
+        arranged: theirs, or its gradient, laid out as ours.
+        part: what of ours they have.
+    """
+
+    ours: Tensor
+    theirs: Tensor
+    arranged: Callable[[Tensor], Tensor] = lambda theirs: theirs
+    part: Callable[[Tensor], Tensor] = lambda ours: ours
+
+
+@dataclass(frozen=True)
 class Compared:
     """The same layer twice.
 
     Attributes:
         ours: a mixer.
         run: the authors' layer, tokens to outputs.
-        maps: linear maps and norms of ours by name, and theirs; `out` is the identity if not given.
+        maps: linear maps and norms of ours by name, and theirs.
+        shared: what else they share.
     """
 
     ours: Mixer
     run: Callable[[Tensor], Tensor]
-    maps: dict[str, nn.Module]
+    maps: dict[str, nn.Module] = field(default_factory=dict)
+    shared: tuple[Shared, ...] = ()
 
 
 def longformer(global_tokens: int) -> Compared:
@@ -56,6 +76,9 @@ def longformer(global_tokens: int) -> Compared:
     from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
 
     ours = _mixer(f"local:window=64,global_tokens={global_tokens}")
+    # The map back is left to the layer around theirs.
+    identity = {"weight": torch.eye(DIM), "bias": torch.zeros(DIM)}
+    ours.get_submodule("out").load_state_dict(identity)
     config = LongformerConfig(
         hidden_size=DIM,
         num_attention_heads=HEADS,
@@ -112,8 +135,48 @@ def transformer_ls(window: int, rank: int) -> Compared:
     return Compared(ours, lambda x: theirs(x, everything), maps)
 
 
+def s4d() -> Compared:
+    """The short code, of one direction: C′ is zero."""
+    from models.s4.s4d import S4D
+
+    ours, theirs = _mixer("s4d"), S4D(DIM, transposed=False).double()
+    kernel, conv, readout = theirs.kernel, theirs.output_linear[0], ours.get_parameter("readout")
+    with torch.no_grad():
+        readout[:, :, 1] = 0
+    shared = (
+        Shared(ours.get_parameter("log_dt"), kernel.log_dt),
+        Shared(ours.get_parameter("log_decay"), kernel.log_A_real),
+        Shared(ours.get_parameter("frequency"), kernel.A_imag),
+        Shared(readout, kernel.C, lambda c: c.movedim(-1, 0), lambda c: c[:, :, 0]),
+        Shared(ours.get_parameter("skip"), theirs.D),
+        Shared(ours.get_parameter("out.weight"), conv.weight, lambda w: w.squeeze(-1)),
+        Shared(ours.get_parameter("out.bias"), conv.bias),
+    )
+    return Compared(ours, lambda x: theirs(x)[0], shared=shared)
+
+
+def s4(discretisation: str) -> Compared:
+    """The whole code, in both directions; its B stays at 1."""
+    from models.s4.s4 import S4Block
+
+    ours = _mixer(f"s4d:init=inv,discretisation={discretisation}")
+    options = {"bidirectional": True, "mode": "diag", "init": "diag-inv", "disc": discretisation}
+    theirs = S4Block(DIM, transposed=False, **options).double()
+    kernel = theirs.layer.kernel
+    shared = (
+        Shared(ours.get_parameter("log_dt"), kernel.inv_dt, lambda dt: dt.squeeze(-1)),
+        Shared(ours.get_parameter("log_decay"), kernel.A_real),
+        Shared(ours.get_parameter("frequency"), kernel.A_imag, torch.neg),
+        Shared(ours.get_parameter("readout"), kernel.C, lambda c: c.permute(3, 1, 0, 2)),
+        Shared(ours.get_parameter("skip"), theirs.layer.D, lambda d: d[0]),
+    )
+    return Compared(ours, lambda x: theirs(x)[0], {"out": theirs.output_linear[0]}, shared)
+
+
 COMPARISONS: dict[str, tuple[Callable[[], Compared], ...]] = {
     "longformer": (lambda: longformer(0), lambda: longformer(5)),
+    "s4": (lambda: s4("zoh"), lambda: s4("bilinear")),
+    "s4d": (s4d,),
     "transformer-ls": (lambda: transformer_ls(8, 32), lambda: transformer_ls(1, 254)),
 }
 
@@ -140,7 +203,7 @@ def main() -> int:
 
 def errors(compared: Compared) -> tuple[float, float]:
     """Largest relative errors of outputs and of gradients."""
-    pairs = list(_copied(compared))
+    pairs = _copied(compared)
     x = torch.randn(BATCH, LENGTH, DIM)
     weights = torch.randn(BATCH, LENGTH, DIM)
     results = []
@@ -151,7 +214,7 @@ def errors(compared: Compared) -> tuple[float, float]:
             (out * weights).sum().backward()
             results.append((out.detach(), tokens.grad))
     (expected, expected_slope), (found, slope) = results
-    gradients = [(slope, expected_slope), *((one.grad, other.grad) for one, other in pairs)]
+    gradients = [(slope, expected_slope), *(_gradients(pair) for pair in pairs)]
     # The gradient of a bias that adds the same to all of a token's scores is 0 but for rounding.
     least = 1e-6 * max(float(other.abs().max()) for _, other in gradients)
     return _error(found, expected), max(_error(one, other, least) for one, other in gradients)
@@ -161,19 +224,26 @@ def _mixer(text: str) -> Mixer:
     return mixers.create(mixers.parse(text), GEOMETRY).double().eval()
 
 
-def _copied(compared: Compared) -> Iterator[tuple[Tensor, Tensor]]:
-    """Make parameters away from their starting values the same; the pairs, ours first."""
+def _copied(compared: Compared) -> list[Shared]:
+    """Make parameters away from their starting values the same."""
+    mapped = [
+        Shared(own, theirs.get_parameter(parameter))
+        for name, theirs in compared.maps.items()
+        for parameter, own in compared.ours.get_submodule(name).named_parameters()
+    ]
     with torch.no_grad():
-        if "out" not in compared.maps:
-            compared.ours.out.weight.copy_(torch.eye(DIM))
-            nn.init.zeros_(compared.ours.out.bias)
-        for name, theirs in compared.maps.items():
-            ours = getattr(compared.ours, name)
-            for parameter, own in ours.named_parameters():
-                other = getattr(theirs, parameter)
-                other += torch.randn_like(other) * 0.1
-                own.copy_(other)
-                yield own, other
+        for one in (*mapped, *compared.shared):
+            one.theirs.add_(torch.randn_like(one.theirs), alpha=0.1)
+            one.part(one.ours).copy_(one.arranged(one.theirs))
+    return [*mapped, *compared.shared]
+
+
+def _gradients(shared: Shared) -> tuple[Tensor, Tensor]:
+    """Ours and theirs, laid out alike."""
+    ours, theirs = shared.ours.grad, shared.theirs.grad
+    assert ours is not None
+    assert theirs is not None
+    return shared.part(ours), shared.arranged(theirs)
 
 
 @contextmanager
