@@ -4,11 +4,11 @@
     python benchmarks/authors_code.py transformer-ls --source transformer-ls/lra
     python benchmarks/authors_code.py s4 s4d --source s4
 
-`longformer` wants Hugging Face's transformers (`pip install transformers`), the others the
-directory of the authors' clone that their modules are imported from, and what these import (`s4`
-and `s4d`: `pip install einops opt-einsum scipy pytorch-lightning`). It is built with random
-parameters, which are copied into ours, and both see the same full-length tokens, in evaluation, in
-float64. Prints the largest relative error, |ours − theirs| / largest |theirs|, of outputs and,
+`longformer` and `bigbird` want Hugging Face's transformers (`pip install transformers`), the others
+the directory of the authors' clone that their modules are imported from, and what these import
+(`s4` and `s4d`: `pip install einops opt-einsum scipy pytorch-lightning`). It is built with random
+parameters, which are copied into ours, and both see the same full-length tokens, without dropout,
+in float64. Prints the largest relative error, |ours − theirs| / largest |theirs|, of outputs and,
 tensor by tensor, of gradients of tokens and parameters; exit code 1 where one is above 1e-5.
 """
 
@@ -31,7 +31,7 @@ from lra_bench.encodings.base import Encoding, Geometry
 from lra_bench.mixers import mixers
 from lra_bench.mixers.base import Mixer
 
-BATCH, HEADS, WIDTH, LENGTH = 2, 2, 32, 1024
+BATCH, HEADS, WIDTH, LENGTH = 2, 2, 32, 2048
 DIM = HEADS * WIDTH
 GEOMETRY = Geometry(LENGTH, HEADS, WIDTH, DIM, projection_bias=True)
 ALLOWED = 1e-5
@@ -102,6 +102,40 @@ def longformer(global_tokens: int) -> Compared:
     if global_tokens:
         maps |= {f"global_{name}": getattr(theirs, f"{name}_global") for name in list(maps)}
     return Compared(ours, run, maps)
+
+
+def bigbird() -> Compared:
+    """Hugging Face's, in training: in evaluation, its random blocks are the first one thrice.
+
+    Its lengths 1,024, 3,072 and 4,096 take other random blocks, which may be those of the window
+    or the ends once more, and then count twice.
+    """
+    from transformers.models.big_bird import BigBirdConfig, BigBirdModel
+    from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention
+
+    ours = _mixer("bigbird")
+    config = BigBirdConfig(
+        hidden_size=DIM,
+        num_attention_heads=HEADS,
+        block_size=ours.block,
+        num_random_blocks=ours.random,
+        max_position_embeddings=LENGTH,
+    )
+
+    class WithOurs(BigBirdBlockSparseAttention):
+        """Whose random blocks become ours; there are some for all but the first and the last."""
+
+        def _bigbird_block_rand_mask_with_head(self, **plan: Any) -> Any:
+            drawn = super()._bigbird_block_rand_mask_with_head(**plan)
+            blocks = torch.stack([torch.as_tensor(head).long() for head in drawn])
+            ours.priorities.zero_()[:, 1:-1].scatter_(-1, blocks, 1.0)
+            return drawn
+
+    theirs = WithOurs(config, seed=0).double()
+    masks = BigBirdModel.create_masks_for_block_sparse_attn(torch.ones(BATCH, LENGTH), ours.block)
+    maps = {name: getattr(theirs, name) for name in ("query", "key", "value")}
+    blocked, band, start, end = masks
+    return Compared(ours, lambda x: theirs(x, band, start, end, blocked, blocked)[0], maps)
 
 
 def transformer_ls(window: int, rank: int) -> Compared:
@@ -175,6 +209,7 @@ def s4(discretisation: str) -> Compared:
 
 COMPARISONS: dict[str, tuple[Callable[[], Compared], ...]] = {
     "longformer": (lambda: longformer(0), lambda: longformer(5)),
+    "bigbird": (bigbird,),
     "s4": (lambda: s4("zoh"), lambda: s4("bilinear")),
     "s4d": (s4d,),
     "transformer-ls": (lambda: transformer_ls(8, 32), lambda: transformer_ls(1, 254)),

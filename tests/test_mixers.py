@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor
 
+from lra_bench.check.compatibility import why_not
 from lra_bench.check.pair import SMALL, Pairing
 from lra_bench.encodings import encodings
 from lra_bench.encodings.base import Encoding, Geometry
@@ -176,6 +179,60 @@ def test_what_stands_at_padding_stays_finite(spec: str) -> None:
 def test_local_refuses_no_window_and_less_than_no_global_tokens(setting: str, needed: str) -> None:
     with pytest.raises(InputError, match=f"local: {setting}; {needed}"):
         mixers.create(mixers.parse(f"local:{setting}"), SMALL)
+
+
+@pytest.mark.parametrize(
+    ("setting", "needed"),
+    [
+        ("block=0", "at least 1 is needed"),
+        ("window=0", "an odd number is needed"),
+        ("window=4", "an odd number is needed"),
+        ("random=-1", "it can't be negative"),
+    ],
+)
+def test_bigbird_refuses_sizes_that_mean_nothing(setting: str, needed: str) -> None:
+    with pytest.raises(InputError, match=f"bigbird: {setting}; {needed}"):
+        mixers.create(mixers.parse(f"bigbird:{setting}"), SMALL)
+
+
+@pytest.mark.parametrize(
+    ("mixer", "encoding", "hook"),
+    [("bigbird", "alibi", "bias"), ("transformer-ls", "rope", "transform")],
+)
+def test_an_encoding_without_a_place_is_refused(mixer: str, encoding: str, hook: str) -> None:
+    reason = why_not(encodings.parse(encoding), mixers.parse(mixer))
+    assert reason == f"needs the hook {hook}, which this mixer does not support"
+
+
+@pytest.mark.parametrize("block", [7, 20, 64])
+def test_bigbird_of_no_more_than_three_blocks_is_softmax(block: int) -> None:
+    ours, softmax = (
+        Pairing(Spec("none"), mixers.parse(text)).build()
+        for text in (f"bigbird:block={block},random=0", "softmax")
+    )
+    ours.mixer.load_state_dict(softmax.mixer.state_dict(), strict=False)
+    x, lengths = ours.tokens(4, 20), torch.tensor([20, 14, 6, 1])
+    real = torch.arange(20) < lengths[:, None]
+    torch.testing.assert_close(ours(x, lengths)[real], softmax(x, lengths)[real])
+    torch.testing.assert_close(ours(x), softmax(x))
+
+
+@pytest.mark.parametrize("random", [0, 2])
+def test_bigbird_sees_ends_neighbours_and_as_many_blocks_as_it_draws(random: int) -> None:
+    pair = Pairing(Spec("none"), mixers.parse(f"bigbird:block=2,random={random}")).build()
+    x = pair.tokens(1, 24).requires_grad_()
+    q, k, v = pair.mixer.split(pair.mixer.project(x))
+    out = pair.mixer.attend(q, k, v, None, pair.encoding, None)
+    for head, i in itertools.product(range(2), range(24)):
+        (slope,) = torch.autograd.grad(out[0, head, i].sum(), v, retain_graph=True)
+        seen = set((slope[0, head].abs().sum(-1).nonzero().flatten() // 2).tolist())
+        own = i // 2
+        expected = {0, 11, *range(max(0, own - 1), min(11, own + 1) + 1)}
+        if own in (0, 11):
+            assert seen == set(range(12))
+        else:
+            assert seen >= expected
+            assert len(seen) == len(expected) + random
 
 
 def test_dropout_of_kernelized_weights_keeps_their_mean() -> None:
