@@ -3,6 +3,7 @@
     python benchmarks/authors_code.py longformer
     python benchmarks/authors_code.py transformer-ls --source transformer-ls/lra
     python benchmarks/authors_code.py s4 s4d --source s4
+    python benchmarks/authors_code.py mega --source mega
 
 `longformer` and `bigbird` want Hugging Face's transformers (`pip install transformers`), the others
 the directory of the authors' clone that their modules are imported from, and what these import
@@ -15,12 +16,15 @@ tensor by tensor, of gradients of tokens and parameters; exit code 1 where one i
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -207,9 +211,75 @@ def s4(discretisation: str) -> Compared:
     return Compared(ours, lambda x: theirs(x)[0], {"out": theirs.output_linear[0]}, shared)
 
 
+def mega(function: str, chunk: int) -> Compared:
+    """Theirs as it is where the norm comes last, without the norm: what it adds to its tokens."""
+    _take_fairseq_apart()
+    from fairseq.modules.moving_average_gated_attention import MovingAverageGatedAttention
+
+    ours = _mixer(f"mega:function={function},chunk={chunk}")
+    theirs = MovingAverageGatedAttention(
+        DIM,
+        zdim=DIM,
+        hdim=2 * DIM,
+        ndim=16,
+        attention_activation=function,
+        bidirectional=True,
+        chunk_size=chunk or -1,
+        prenorm=False,
+        max_positions=LENGTH,
+    ).double()
+    theirs.norm = nn.Identity()
+    # Their names for step and damping are each the other's in the paper.
+    averages = {"step": "delta", "damping": "alpha", "expansion": "beta", "readout": "gamma"}
+    shared = (
+        *(
+            Shared(
+                ours.get_parameter(f"average.{name}"),
+                theirs.move.get_parameter(other),
+                lambda numbers: numbers.view(2, DIM, -1).transpose(0, 1),
+            )
+            for name, other in averages.items()
+        ),
+        Shared(ours.get_parameter("average.skip"), theirs.move.omega),
+        Shared(ours.get_parameter("scale"), theirs.gamma),
+        Shared(ours.get_parameter("shift"), theirs.beta),
+        Shared(ours.get_parameter("distances"), theirs.rel_pos_bias.rel_pos_bias, _backwards),
+    )
+
+    def run(x: Tensor) -> Tensor:
+        out: Tensor = theirs(x.transpose(0, 1))[0].transpose(0, 1)
+        return out - x
+
+    maps = {"value": theirs.v_proj, "gates": theirs.mx_proj, "out": theirs.h_proj}
+    return Compared(ours, run, maps, shared)
+
+
+def _backwards(numbers: Tensor) -> Tensor:
+    return numbers.flip(0)
+
+
+def _take_fairseq_apart() -> None:
+    """Let some modules of it be imported: the whole wants packages of its time."""
+    if "fairseq" in sys.modules:
+        return
+    found = importlib.util.find_spec("fairseq")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    (place,) = found.submodule_search_locations
+    for name in ("fairseq", "fairseq.modules"):
+        bare = ModuleType(name)
+        bare.__path__ = [str(Path(place).parent / name.replace(".", "/"))]
+        sys.modules[name] = bare
+    for name in ("data", "logging", "logging.meters", "modules.gelu"):
+        sys.modules[f"fairseq.{name}"] = MagicMock()
+    sys.modules["fairseq.modules.multihead_attention"] = MagicMock()
+    bare.__dict__.update(gelu=None, gelu_accurate=None)
+
+
 COMPARISONS: dict[str, tuple[Callable[[], Compared], ...]] = {
     "longformer": (lambda: longformer(0), lambda: longformer(5)),
     "bigbird": (bigbird,),
+    "mega": (lambda: mega("softmax", 0), lambda: mega("laplace", 128)),
     "s4": (lambda: s4("zoh"), lambda: s4("bilinear")),
     "s4d": (s4d,),
     "transformer-ls": (lambda: transformer_ls(8, 32), lambda: transformer_ls(1, 254)),

@@ -20,13 +20,13 @@ from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.errors import InputError
 from lra_bench.mixers import mixers
 from lra_bench.mixers._convolution import fast_length
+from lra_bench.mixers._dense import dense
 from lra_bench.mixers._feature_maps import elu_plus_one
 from lra_bench.mixers._products import append_ones, normalise, weigh
 from lra_bench.mixers._toeplitz import weigh_toeplitz
 from lra_bench.mixers.attention import Attention
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.performer import Performer, draw_normal, draw_orthogonal
-from lra_bench.mixers.softmax import dense
 from tests.replacing import replace
 
 GEOMETRY = Geometry(length=12, heads=2, head_dim=8, dim=16)

@@ -23,6 +23,8 @@ PAIRS = (
     ("local:window=3,global_tokens=2", "t5"),
     ("transformer-ls:window=3,rank=2", "fastrpb"),
     ("transformer-ls:window=4,rank=5", "learned"),
+    ("mega:chunk=7", "none"),
+    ("mega:function=laplace,chunk=7", "none"),
 )
 
 
@@ -55,6 +57,8 @@ def test_generated_code_computes_the_same() -> None:
         "bigbird:block=8,random=2",
         "transformer-ls",
         "transformer-ls:window=5,rank=3",
+        "mega",
+        "mega:function=laplace,chunk=20,state=3",
     ],
 )
 def test_equals_the_definition_over_many_blocks_with_gradients(mixer: str) -> None:

@@ -25,6 +25,8 @@ SMALL_REACH = (
     "local:window=3,global_tokens=2",
     "conv:width=3",
     "s4d:state=4,dt_min=0.1,dt_max=1",
+    "mega:chunk=8",
+    "mega:chunk=5,function=laplace,state=3",
     "nystrom:landmarks=4,convolution=3",
     "skyformer:landmarks=5",
     "informer:queries=3",

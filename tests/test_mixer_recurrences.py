@@ -20,8 +20,6 @@ LONG = Geometry(length=300, heads=2, head_dim=8, dim=12, layers=3)
 MIXERS = (
     "decay",
     "decay:rates=retention",
-    "s4d",
-    "s4d:init=inv,discretisation=bilinear,state=6",
     "transnormer:variant=t1",
     "transnormer:variant=t2,block=16",
 )
@@ -32,6 +30,11 @@ MIXERS = (
 def test_equals_the_definition_over_many_chunks_with_gradients(mixer: str, layer: int) -> None:
     pairing = Pairing(Spec("none"), mixers.parse(mixer))
     assert_is_as_defined(pairing, replace(LONG, layer=layer), LENGTHS)
+
+
+@pytest.mark.parametrize("mixer", ["s4d", "s4d:init=inv,discretisation=bilinear,state=6"])
+def test_state_spaces_are_their_recurrences_with_gradients(mixer: str) -> None:
+    assert_is_as_defined(Pairing(Spec("none"), mixers.parse(mixer)), LONG, LENGTHS)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 13])

@@ -31,6 +31,7 @@ mixers: Registry[Mixer] = Registry(
         "transformer-ls": f"{_HERE}.transformer_ls:TransformerLS",
         "conv": f"{_HERE}.conv:Conv",
         "s4d": f"{_HERE}.s4d:S4D",
+        "mega": f"{_HERE}.mega:Mega",
         "decay": f"{_HERE}.decay:Decay",
         "transnormer": f"{_HERE}.transnormer:TransNormer",
     },

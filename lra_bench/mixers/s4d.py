@@ -95,16 +95,16 @@ class S4D(Mixer):
 
     def factors(self, n: int) -> Float[Tensor, "dim offsets"]:
         """What a token gets of the one n − 1 after it, to what it gets of the one n − 1 before."""
-        logs, (real, imaginary) = self._discrete()
-        driven = 2 * real.unsqueeze(1), 2 * imaginary.unsqueeze(1)
-        weights = times((self.readout[0], self.readout[1]), driven)
+        logs, driven = self._discrete()
+        weights = times((2 * self.readout[0], 2 * self.readout[1]), driven)
         before, behind = sum_exponentials(logs, weights, n).unbind(1)
         return torch.cat([behind[:, : n - 1].flip(1), before], dim=1)
 
     def _discrete(self) -> tuple[ComplexPair, ComplexPair]:
-        """log Ā and B̄ of every channel and state."""
-        dt, decay = self.log_dt.exp().unsqueeze(1), self.log_decay.exp()
-        x, y = -dt * decay, dt * self.frequency
+        """log Ā and B̄ of every channel and state, (dim, 1, pairs) for both directions."""
+        dt = self.log_dt.exp()[:, None, None]
+        decay, frequency = self.log_decay.exp().unsqueeze(1), self.frequency.unsqueeze(1)
+        x, y = -dt * decay, dt * frequency
         if self.discretisation == "bilinear":
             # |1 − ΔA/2|², of which |1 + ΔA/2|² is 2x more.
             size = (1 - x / 2).square() + y.square() / 4
@@ -113,8 +113,8 @@ class S4D(Mixer):
             return logs, (dt * (1 - x / 2) / size, dt * y / 2 / size)
         # exp(ΔA) − 1, in which 1 would cancel for small Δ.
         grown = torch.expm1(x) * y.cos() - 2 * (y / 2).sin().square(), x.exp() * y.sin()
-        size = decay.square() + self.frequency.square()
-        return (x, y), times(grown, (-decay / size, -self.frequency / size))
+        size = decay.square() + frequency.square()
+        return (x, y), times(grown, (-decay / size, -frequency / size))
 
 
 def _frequencies(init: Literal["lin", "inv"], state: int) -> Float[Tensor, " pairs"]:

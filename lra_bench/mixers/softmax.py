@@ -13,6 +13,7 @@ from lra_bench.encodings.base import Encoding
 from lra_bench.fused.library import serves
 from lra_bench.fused.softmax import dropped_softmax_attention
 from lra_bench.mixers._channels import same_channels
+from lra_bench.mixers._dense import dense
 from lra_bench.mixers.attention import Attention
 
 
@@ -47,12 +48,6 @@ class Softmax(Attention):
         added = _score_mask(None if bias is None else bias.to(q.dtype), mask)
         out = F.scaled_dot_product_attention(q, k, v, added, rate, scale=scale)
         return out[..., :channels]
-
-
-def dense(toeplitz: Float[Tensor, "heads offsets"]) -> Float[Tensor, "heads n n"]:
-    """Write a Toeplitz bias out: entry [h, i, j] is `toeplitz[h, n − 1 + i − j]`."""
-    n = (toeplitz.shape[-1] + 1) // 2
-    return toeplitz.unfold(-1, n, 1).flip(-1)
 
 
 def _dense_bias(encoding: Encoding, n: int, codes: Any) -> Float[Tensor, "heads n n"] | None:

@@ -15,6 +15,7 @@ from lra_bench.check.mixer_oracles.kernelized import KernelizedOracle
 from lra_bench.check.mixer_oracles.linear import LinearOracle
 from lra_bench.check.mixer_oracles.linformer import LinformerOracle
 from lra_bench.check.mixer_oracles.local import LocalOracle
+from lra_bench.check.mixer_oracles.mega import MegaOracle
 from lra_bench.check.mixer_oracles.nystrom import NystromOracle
 from lra_bench.check.mixer_oracles.performer import PerformerOracle
 from lra_bench.check.mixer_oracles.reformer import ReformerOracle
@@ -32,6 +33,7 @@ from lra_bench.mixers.kernelized import Kernelized
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.linformer import Linformer
 from lra_bench.mixers.local import Local
+from lra_bench.mixers.mega import Mega
 from lra_bench.mixers.nystrom import Nystrom
 from lra_bench.mixers.performer import Performer
 from lra_bench.mixers.reformer import Reformer
@@ -58,6 +60,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     TransformerLS: TransformerLSOracle(),
     Conv: ConvOracle(),
     S4D: S4DOracle(),
+    Mega: MegaOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),
 }
