@@ -1,16 +1,18 @@
-"""Do mixers compute what their authors' code does? One layer of each, outputs and gradients.
+"""Do mixers and encodings compute what their authors' code does? Outputs and gradients of a layer.
 
     python benchmarks/authors_code.py longformer
     python benchmarks/authors_code.py transformer-ls --source transformer-ls/lra
     python benchmarks/authors_code.py s4 s4d --source s4
     python benchmarks/authors_code.py mega --source mega
+    python benchmarks/authors_code.py xpos --source torchscale
 
 `longformer` and `bigbird` want Hugging Face's transformers (`pip install transformers`), the others
 the directory of the authors' clone that their modules are imported from, and what these import
-(`s4` and `s4d`: `pip install einops opt-einsum scipy pytorch-lightning`). It is built with random
-parameters, which are copied into ours, and both see the same full-length tokens, without dropout,
-in float64. Prints the largest relative error, |ours − theirs| / largest |theirs|, of outputs and,
-tensor by tensor, of gradients of tokens and parameters; exit code 1 where one is above 1e-5.
+(`s4` and `s4d`: `pip install einops opt-einsum scipy pytorch-lightning`; `xpos`: einops). It is
+built with random parameters, which are copied into ours, and both see the same full-length tokens,
+without dropout, in float64. Prints the largest relative error, |ours − theirs| / largest |theirs|,
+of outputs and, tensor by tensor, of gradients of tokens and parameters; exit code 1 where one is
+above 1e-5.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lra_bench.encodings.base import Encoding, Geometry
+from lra_bench.encodings import encodings
+from lra_bench.encodings.base import Encoding, Geometry, Layout
 from lra_bench.mixers import mixers
 from lra_bench.mixers.base import Mixer
 
@@ -66,12 +69,19 @@ class Compared:
         run: the authors' layer, tokens to outputs.
         maps: linear maps and norms of ours by name, and theirs.
         shared: what else they share.
+        encoding: of ours.
     """
 
     ours: Mixer
     run: Callable[[Tensor], Tensor]
     maps: dict[str, nn.Module] = field(default_factory=dict)
     shared: tuple[Shared, ...] = ()
+    encoding: Encoding = field(default_factory=lambda: Encoding(GEOMETRY))
+
+    def mixed(self, x: Tensor) -> Tensor:
+        """Ours: tokens to outputs."""
+        codes = self.encoding.prepare(Layout(LENGTH, None, x.device, x.dtype))
+        return self.ours.mix(self.encoding.embed(x, codes), None, self.encoding, codes)
 
 
 def longformer(global_tokens: int) -> Compared:
@@ -254,6 +264,24 @@ def mega(function: str, chunk: int) -> Compared:
     return Compared(ours, run, maps, shared)
 
 
+def xpos() -> Compared:
+    """Microsoft's, in both directions, with softmax."""
+    from torchscale.component.multihead_attention import MultiheadAttention
+
+    config = argparse.Namespace(
+        multiway=False, flash_attention=False, xpos_rel_pos=True, xpos_scale_base=512
+    )
+    theirs = MultiheadAttention(config, DIM, HEADS, self_attention=True).double()
+    maps = {
+        "query": theirs.q_proj,
+        "key": theirs.k_proj,
+        "value": theirs.v_proj,
+        "out": theirs.out_proj,
+    }
+    encoding = _encoding("xpos")
+    return Compared(_mixer("softmax"), lambda x: theirs(x, x, x)[0], maps, encoding=encoding)
+
+
 def _backwards(numbers: Tensor) -> Tensor:
     return numbers.flip(0)
 
@@ -282,6 +310,7 @@ COMPARISONS: dict[str, tuple[Callable[[], Compared], ...]] = {
     "mega": (lambda: mega("softmax", 0), lambda: mega("laplace", 128)),
     "s4": (lambda: s4("zoh"), lambda: s4("bilinear")),
     "s4d": (s4d,),
+    "xpos": (xpos,),
     "transformer-ls": (lambda: transformer_ls(8, 32), lambda: transformer_ls(1, 254)),
 }
 
@@ -313,7 +342,7 @@ def errors(compared: Compared) -> tuple[float, float]:
     weights = torch.randn(BATCH, LENGTH, DIM)
     results = []
     with _no_float32():
-        for run in (compared.run, lambda x: compared.ours.mix(x, None, Encoding(GEOMETRY), None)):
+        for run in (compared.run, compared.mixed):
             tokens = x.clone().requires_grad_()
             out = run(tokens)
             (out * weights).sum().backward()
@@ -327,6 +356,10 @@ def errors(compared: Compared) -> tuple[float, float]:
 
 def _mixer(text: str) -> Mixer:
     return mixers.create(mixers.parse(text), GEOMETRY).double().eval()
+
+
+def _encoding(text: str) -> Encoding:
+    return encodings.create(encodings.parse(text), GEOMETRY).double().eval()
 
 
 def _copied(compared: Compared) -> list[Shared]:

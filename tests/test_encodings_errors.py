@@ -25,6 +25,9 @@ def test_a_grid_is_refused_where_there_is_none(name: str) -> None:
     ("spec", "width", "message"),
     [
         ("rope", 7, "multiple of 2"),
+        ("xpos", 7, "multiple of 2"),
+        ("xpos:base=0.3", 8, "at least 1"),
+        ("xpos:base=-512", 8, "at least 1"),
         ("rope:grid=true", 6, "multiple of 4"),
         ("sinusoidal:grid=true", 5, "multiple of 4"),
         ("lrpe:core=mixed", 6, "multiple of 4"),
@@ -48,7 +51,7 @@ def test_values_of_the_wrong_kind(spec: str) -> None:
         encodings.parse(spec)
 
 
-@pytest.mark.parametrize("name", ["sinusoidal", "learned", "rope", "lrpe", "fastrpb"])
+@pytest.mark.parametrize("name", ["sinusoidal", "learned", "rope", "xpos", "lrpe", "fastrpb"])
 def test_sequences_longer_than_built_for(name: str) -> None:
     encoding = encodings.create(encodings.parse(name), LINE)
     layout = Layout(17, None, torch.device("cpu"), torch.float32)

@@ -15,6 +15,7 @@ N, HEADS, WIDTH = 6, 2, 4
 TRANSFORMS = [
     "rope",
     "rope:grid=true",
+    "xpos:base=9",
     "lrpe:core=unitary,theta=learned",
     "lrpe:core=unitary,basis=fourier",
     "lrpe:core=orthogonal,theta=learned,basis=learned-householder",

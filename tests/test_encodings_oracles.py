@@ -25,6 +25,8 @@ TRANSFORMS = [
     "rope",
     "rope:stage=inputs",
     "rope:grid=true",
+    "xpos",
+    "xpos:base=16",
     *LRPE,
     "lrpe:core=unitary,theta=learned",
     "lrpe:core=mixed,theta=learned,basis=learned-householder",
@@ -104,7 +106,7 @@ def test_kernel_attention_weights_equal_the_definition(spec: str, padded: bool) 
 
 
 @pytest.mark.parametrize(
-    "spec", [s for s in TRANSFORMS if s[:4] in ("none", "rope", "lrpe", "spe-")]
+    "spec", [s for s in TRANSFORMS if s[:4] in ("none", "rope", "xpos", "lrpe", "spe-")]
 )
 def test_softmax_scores_equal_the_definition(spec: str) -> None:
     encoding, shape = build(spec), layout(padded=False)
@@ -117,7 +119,9 @@ def test_softmax_scores_equal_the_definition(spec: str) -> None:
     close(turned_q @ turned_k.mT, expected)
 
 
-@pytest.mark.parametrize("spec", ["rope", "lrpe:core=mixed,basis=fourier", "cosformer", "leap"])
+@pytest.mark.parametrize(
+    "spec", ["rope", "xpos:base=9", "lrpe:core=mixed,basis=fourier", "cosformer", "leap"]
+)
 def test_features_wider_than_a_head_are_taken_in_blocks(spec: str) -> None:
     encoding, shape = build(spec), layout(padded=False)
     codes, (q, k) = encoding.prepare(shape), inputs(3 * WIDTH)

@@ -47,7 +47,9 @@ def scores(encoding: Encoding, q: Tensor, k: Tensor, shape: Layout) -> Tensor:
     return q @ k.mT
 
 
-@pytest.mark.parametrize("spec", ["rope", "rope:grid=true", "cosformer", *LRPE, *LEARNED])
+@pytest.mark.parametrize(
+    "spec", ["rope", "rope:grid=true", "xpos:base=40", "cosformer", *LRPE, *LEARNED]
+)
 def test_shifting_all_positions_leaves_the_weights(spec: str) -> None:
     encoding = build(spec)
     assert encoding.relative
@@ -64,7 +66,7 @@ def test_shifting_all_positions_leaves_the_weights(spec: str) -> None:
     torch.testing.assert_close(found[2], found[0], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", ["rope", "cosformer", *LRPE])
+@pytest.mark.parametrize("spec", ["rope", "xpos", "cosformer", *LRPE])
 def test_order_enters_at_all(spec: str) -> None:
     encoding = build(spec)
     q = torch.arange(8, dtype=torch.float64).expand(1, 2, 20, 8)
@@ -98,6 +100,7 @@ def test_toeplitz_biases_of_short_sequences_are_the_middle_of_long_ones(spec: st
 PADDED = [
     "rope",
     "rope:grid=true",
+    "xpos",
     *LRPE[::3],
     "cosformer",
     "leap",

@@ -32,6 +32,7 @@ from lra_bench.encodings.sinusoidal import Sinusoidal
 from lra_bench.encodings.spe_conv import SpeConv
 from lra_bench.encodings.spe_sine import SpeSine
 from lra_bench.encodings.t5 import T5
+from lra_bench.encodings.xpos import Xpos
 
 FeatureMap = Callable[[Tensor], Tensor]
 Pairs = Float[Tensor, "batch heads n n"]
@@ -144,6 +145,44 @@ class RopeOracle(MatrixOracle):
                 _rotation(coordinate * 10000 ** (-i / pairs))
                 for coordinate in place
                 for i in range(pairs)
+            )
+        )
+
+
+class XposOracle(Oracle):
+    """A matrix for each distance, between the two feature vectors."""
+
+    def pairwise(
+        self,
+        encoding: Encoding,
+        feature_map: FeatureMap | None,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+        lengths: Int[Tensor, " batch"] | None,
+        codes: Any,
+    ) -> tuple[Pairs, Pairs]:
+        """f_i · (A_(i − j) f_j), over blocks of d features; the plain products normalise."""
+        phi = feature_map or _identity
+        q, k = phi(q.double()), phi(k.double())
+        plain = _products(q, k)
+        weights = torch.zeros_like(plain)
+        width = encoding.geometry.head_dim
+        for i in range(q.shape[-2]):
+            for j in range(k.shape[-2]):
+                a = self._matrix(encoding, i - j)
+                for start in range(0, q.shape[-1], width):
+                    f, g = (x[..., start : start + width] for x in (q[:, :, i], k[:, :, j]))
+                    weights[:, :, i, j] += (f * (g @ a.T)).sum(-1)
+        return weights, weights if feature_map is None else plain
+
+    def _matrix(self, encoding: Any, away: int) -> Tensor:
+        """((2i/d + 0.4)/1.4)^((m − n)/base) times a turn by (n − m) · 10000^(−2i/d)."""
+        d = encoding.geometry.head_dim
+        return torch.block_diag(
+            *(
+                ((2 * i / d + 0.4) / 1.4) ** (away / encoding.base)
+                * _rotation(-away * 10000 ** (-2 * i / d))
+                for i in range(d // 2)
             )
         )
 
@@ -548,6 +587,7 @@ _BUILT_IN: dict[type[Encoding], Oracle] = {
     Sinusoidal: SinusoidalOracle(),
     Learned: LearnedOracle(),
     Rope: RopeOracle(),
+    Xpos: XposOracle(),
     Lrpe: LrpeOracle(),
     Cosformer: CosformerOracle(),
     Leap: LeapOracle(),

@@ -21,6 +21,7 @@ encodings: Registry[Encoding] = Registry(
         "sinusoidal": f"{_HERE}.sinusoidal:Sinusoidal",
         "learned": f"{_HERE}.learned:Learned",
         "rope": f"{_HERE}.rope:Rope",
+        "xpos": f"{_HERE}.xpos:Xpos",
         "lrpe": f"{_HERE}.lrpe:Lrpe",
         "spe-sine": f"{_HERE}.spe_sine:SpeSine",
         "spe-conv": f"{_HERE}.spe_conv:SpeConv",
