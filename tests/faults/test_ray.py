@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests import forked
@@ -54,9 +56,18 @@ class TwoNodes:
         self.cluster.wait_for_nodes()
 
     def lose_node(self) -> None:
-        """Kill the node which is not the head."""
+        """Kill the node which is not the head, and what runs on it.
+
+        A worker left without its raylet notices after a while: it might end its cell first.
+        """
         (second,) = self.cluster.worker_nodes
+        (raylet,) = second.all_processes["raylet"]
+        workers = psutil.Process(raylet.process.pid).children(recursive=True)
         self.cluster.remove_node(second, allow_graceful=False)
+        for one in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(workers, timeout=10)
 
 
 @pytest.fixture(scope="module")
