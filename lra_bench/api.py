@@ -72,12 +72,12 @@ def dataset(
     from lra_bench.data.split_dataset import SplitDataset
     from lra_bench.data.store import require_whole
     from lra_bench.data.warnings import tell
-    from lra_bench.tasks import tasks
+    from lra_bench.tasks import task_under, tasks
     from lra_bench.tasks.prepare import choose_source, prepare
 
     if split not in ("train", "validation", "test"):
         raise InputError(f"unknown split '{split}'; choose from train, validation, test")
-    spec = tasks.parse(task)
+    spec = tasks.parse(task) if protocol is None else task_under(protocol, task)
     built = tasks.create(spec)
     if protocol is None:
         settings = validated(Settings, {"length": built.length, **(set or {})}, "set")
@@ -127,9 +127,9 @@ def build_model(
     from lra_bench.mixers import mixers
     from lra_bench.model.classifier import build
     from lra_bench.runner.plan import why_invalid
-    from lra_bench.tasks import tasks
+    from lra_bench.tasks import task_under, tasks
 
-    of, pair = tasks.parse(task), (mixers.parse(mixer), encodings.parse(encoding))
+    of, pair = task_under(protocol, task), (mixers.parse(mixer), encodings.parse(encoding))
     settings = settings_for(protocol, of, set or {})
     built = tasks.create(of)
     if reason := why_invalid(built, *pair, settings):

@@ -233,10 +233,19 @@ def read_protocol(name: str) -> dict[str, Any]:
     return document | parts
 
 
+def task_parameters(protocol: str, task: str) -> dict[str, str]:
+    """How a protocol wants a task's data, as its `parameters` say. Raises InputError."""
+    found = read_protocol(protocol)["tasks"].get(task, {}).get("parameters", {})
+    if not isinstance(found, dict):
+        raise InputError(f"protocol {protocol}: tasks: {task}: parameters: expected 'key: value'")
+    return {str(key): str(value) for key, value in found.items()}
+
+
 def settings_for(protocol: str, task: Spec, replaced: Mapping[str, Any]) -> Settings:
     """The protocol's settings for a task, with some values replaced. Raises InputError."""
     document = read_protocol(protocol)
     values = {**document["defaults"], **document["tasks"].get(task.name, {}), **replaced}
+    values.pop("parameters", None)
     return validated(Settings, values, f"protocol {protocol}, task {task.name}")
 
 

@@ -13,7 +13,7 @@ import inspect
 import re
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -136,21 +136,21 @@ class Registry(Generic[Part]):
         summary = inspect.cleandoc(part.__doc__ or "").partition("\n")[0]
         return Description(name, summary, tuple(parameters_of(part)), _origin(part))
 
-    def parse(self, text: str) -> Spec:
+    def parse(self, text: str, usual: Mapping[str, str] | None = None) -> Spec:
         """Read `name` or `name:key=value,…`, check names and types, drop values equal to defaults.
 
-        Several joined by `+` are a combination. Raises InputError naming the nearest part or
-        parameter, or the type that was expected.
+        Several joined by `+` are a combination; what the text leaves open is as `usual`. Raises
+        InputError naming the nearest part or parameter, or the type that was expected.
         """
-        first, *more = (self._parse_one(part) for part in _PLUS.split(text))
+        first, *more = (self._parse_one(part, usual or {}) for part in _PLUS.split(text))
         if more and self._combined is None:
             raise InputError(f"{self.kind} '{text}': only encodings can be combined")
         return replace(first, more=tuple(more))
 
-    def _parse_one(self, text: str) -> Spec:
+    def _parse_one(self, text: str, usual: Mapping[str, str]) -> Spec:
         name, _, settings = text.strip().partition(":")
         part = self.get(name)
-        given: dict[str, str] = {}
+        given = dict(usual)
         for setting in filter(None, settings.split(",")):
             key, equals, value = setting.partition("=")
             if not equals:

@@ -12,6 +12,7 @@ from lra_bench.config import Cell, Settings, Study, protocol_names, read_yaml, s
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
 from lra_bench.registry import Spec
+from lra_bench.tasks import task_under
 
 TASKS = ("listops", "text", "retrieval", "image", "pathfinder")
 
@@ -147,3 +148,18 @@ def test_any_text_is_a_spec_or_an_input_error(text: str) -> None:
 def test_bad_settings_are_named(values: dict[str, object], expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         settings_for("mini", Spec("text"), values)
+
+
+def test_a_protocol_has_parameters_of_its_own_for_a_task(tmp_path: Path) -> None:
+    assert str(task_under("mini", "pathfinder")) == "pathfinder:difficulty=short,size=16"
+    assert str(task_under("mini", "pathfinder:size=32")) == "pathfinder:difficulty=short"
+    assert str(task_under("mini", "pathfinder:size=32,difficulty=hard")) == "pathfinder"
+    assert str(task_under("lra", "pathfinder")) == "pathfinder"
+    assert settings_for("mini", task_under("mini", "listops"), {}).length == 300
+    path = tmp_path / "mine.yaml"
+    path.write_text("tasks: {pathfinder: {parameters: {sice: 16}}}")
+    with pytest.raises(InputError, match="did you mean 'size'"):
+        task_under(str(path), "pathfinder")
+    path.write_text("tasks: {pathfinder: {parameters: 16}}")
+    with pytest.raises(InputError, match="pathfinder: parameters: expected 'key: value'"):
+        task_under(str(path), "pathfinder")

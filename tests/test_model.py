@@ -68,7 +68,7 @@ def test_pair_head_sees_both_inputs() -> None:
 
 @pytest.mark.parametrize(
     ("protocol", "tokens", "positions"),
-    [("lra", 1.0, 0.02), ("small", 0.02, 0.02), ("mini", 1.0, 1.0), ("smoke", 1.0, 1.0)],
+    [("lra", 1.0, 0.02), ("small", 0.02, 0.02), ("mini", 0.02, 0.02), ("smoke", 1.0, 1.0)],
 )
 def test_embeddings_and_positions_start_at_the_protocols_scale(
     protocol: str, tokens: float, positions: float

@@ -107,10 +107,10 @@ def test_photographs_are_their_luma_and_the_last_tenth_validates(photographs, tm
 
 
 def test_sources_are_in_order_of_trust():
-    assert tasks.get("text").sources() == ["local", "hub", "synthetic"]
-    assert tasks.get("listops").sources() == ["local", "generated"]
-    assert tasks.get("pathfinder").sources() == ["local", "generated", "synthetic"]
     text, listops = tasks.get("text")(), tasks.get("listops")()
+    assert text.sources() == ["local", "hub", "synthetic"]
+    assert listops.sources() == ["local", "generated"]
+    assert tasks.get("pathfinder")().sources() == ["local", "generated", "synthetic"]
     assert choose_source(text, "auto", Path()) == "local"
     assert choose_source(text, "auto", None) == "hub"
     assert choose_source(text, "offline", None) == "synthetic"
@@ -120,6 +120,14 @@ def test_sources_are_in_order_of_trust():
         choose_source(listops, "hub", None)
     with pytest.raises(InputError, match="did you mean 'synthetic'"):
         choose_source(text, "synthetik", None)
+
+
+@pytest.mark.parametrize("text", ["listops:max_length=600", "pathfinder:difficulty=short"])
+def test_no_files_hold_what_was_chosen_for_a_generator(text):
+    task = tasks.create(tasks.parse(text))
+    assert choose_source(task, "auto", Path()) == "generated"
+    with pytest.raises(InputError, match="no source 'local' with these parameters"):
+        choose_source(task, "local", Path())
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -145,17 +153,25 @@ def test_the_stand_in_for_path_x_is_as_long(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "dataset"),
-    [("image", "synthetic-image16-medium"), ("pathfinder", "synthetic-marks16-hard")],
+    ("name", "source", "dataset"),
+    [
+        ("image:size=16", "synthetic", "synthetic-image16-medium"),
+        ("pathfinder:size=16", "synthetic", "synthetic-marks16-hard"),
+        ("pathfinder:size=16,difficulty=short", "generated", "pathfinder16-short"),
+    ],
 )
-def test_the_smallest_images_are_stand_ins_alone(tmp_path, name, dataset):
-    _, manifest = made(f"{name}:size=16", "synthetic", tmp_path, Request(limit=3))
+def test_the_smallest_images(tmp_path, name, source, dataset):
+    _, manifest = made(name, source, tmp_path, Request(limit=3))
     assert manifest.dataset == dataset
     assert manifest.length == manifest.splits["train"].longest == 256
     assert manifest.grid == [16, 16]
-    real = "hub" if name == "image" else "generated"
-    with pytest.raises(InputError, match=f"size sets the synthetic stand-in, not source '{real}'"):
-        made(f"{name}:size=16", real, tmp_path, Request(limit=3))
+
+
+def test_the_smallest_images_that_cant_be_had(tmp_path):
+    with pytest.raises(InputError, match="size sets the synthetic stand-in, not source 'hub'"):
+        made("image:size=16", "hub", tmp_path, Request(limit=3))
+    with pytest.raises(InputError, match="room for short paths alone: difficulty=short"):
+        made("pathfinder:size=16", "generated", tmp_path, Request(limit=3))
 
 
 def test_generated_trees_fit_the_wanted_length(tmp_path):
@@ -202,7 +218,7 @@ def test_parameters_that_would_change_nothing_are_refused(data_dir, tmp_path):
     for name, message in (
         ("text:difficulty=hard", "difficulty sets the synthetic stand-in"),
         ("image:difficulty=hard", "difficulty sets the synthetic stand-in"),
-        ("listops:depth=5", "choose generated trees"),
+        ("listops:depth=5", "no source 'local' with these parameters"),
     ):
         with pytest.raises(InputError, match=message):
             made(name, "local", tmp_path, Request(data_dir=data_dir))

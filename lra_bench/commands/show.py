@@ -116,9 +116,9 @@ def _geometry(arguments: argparse.Namespace) -> Geometry:
         raise InputError("--checkpoint needs --task and --protocol: they give the model's sizes")
     from lra_bench.config import settings_for
     from lra_bench.model.classifier import geometry_of
-    from lra_bench.tasks import tasks
+    from lra_bench.tasks import task_under, tasks
 
-    task = tasks.parse(arguments.task)
+    task = task_under(arguments.protocol, arguments.task)
     trained = geometry_of(tasks.create(task), settings_for(arguments.protocol, task, {}))
     return replace(trained, prefix=0, layer=arguments.layer - 1)
 

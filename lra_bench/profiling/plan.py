@@ -64,11 +64,11 @@ def plan(study: ProfileStudy, device: str) -> list[PlannedCell]:
     """
     from lra_bench.encodings import encodings
     from lra_bench.mixers import mixers
-    from lra_bench.tasks import tasks
+    from lra_bench.tasks import task_under
 
     for plugin in study.plugins:
         load_plugin(plugin)
-    task = tasks.parse(study.task)
+    task = task_under(study.protocol, study.task)
     pairs = [
         (mixer, encoding)
         for mixer in _parsed(mixers, study.mixers)

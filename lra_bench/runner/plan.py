@@ -54,7 +54,7 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
     from lra_bench.data.sources.layout import require_directory
     from lra_bench.encodings import encodings
     from lra_bench.mixers import mixers
-    from lra_bench.tasks import tasks
+    from lra_bench.tasks import task_under, tasks
     from lra_bench.tasks.prepare import choose_source
     from lra_bench.training.device import resolved
 
@@ -62,7 +62,7 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
         require_directory(study.data_dir)
     for plugin in study.plugins:
         load_plugin(plugin)
-    task_specs = _unique([tasks.parse(text) for text in study.tasks])
+    task_specs = _unique([task_under(study.protocol, text) for text in study.tasks])
     mixer_specs = _unique([mixers.parse(text) for text in study.mixers])
     encoding_specs = _unique([encodings.parse(text) for text in study.encodings])
     planned = []

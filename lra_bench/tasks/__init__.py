@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from lra_bench.config import task_parameters
 from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.request import Request
 from lra_bench.data.sources.layout import Layout
-from lra_bench.registry import Registry, name_of
+from lra_bench.registry import Registry, Spec, name_of
 from lra_bench.tasks.base import Task
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Request",
     "Task",
     "task_of",
+    "task_under",
     "tasks",
     "title_of",
 ]
@@ -33,6 +35,14 @@ _BUILT_IN = {
 LRA_TASKS = tuple(_BUILT_IN)
 
 tasks: Registry[Task] = Registry("task", _HERE, f"{_HERE}.base:Task", (), _BUILT_IN)
+
+
+def task_under(protocol: str, text: str) -> Spec:
+    """A task as a protocol has it: with the protocol's parameters where the text gives none.
+
+    Raises InputError as `Registry.parse` does, and for an unknown protocol.
+    """
+    return tasks.parse(text, task_parameters(protocol, name_of(text)))
 
 
 def task_of(text: str) -> type[Task]:

@@ -80,10 +80,17 @@ class Task:
         """What is to be found out of a sequence, in a sentence."""
         return inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
 
-    @classmethod
-    def sources(cls) -> list[str]:
-        """The sources this task has, in order of trust."""
-        return [name for name in SOURCES if callable(getattr(cls, name, None))]
+    def sources(self) -> list[str]:
+        """The sources this task has, with its parameters, in order of trust."""
+        return [name for name in SOURCES if callable(getattr(self, name, None))]
+
+    def require(self, source: str) -> None:
+        """Raise InputError where the task has no such source."""
+        if source not in (has := self.sources()):
+            chosen = " with these parameters" if callable(getattr(self, source, None)) else ""
+            raise InputError(
+                f"task '{self.name}' has no source '{source}'{chosen}; it has {', '.join(has)}"
+            )
 
     @classmethod
     def part_of_own_data(cls, dataset: str, examples: tuple[int, int]) -> str:
@@ -138,10 +145,7 @@ class Task:
 
     def examples(self, source: str, request: Request) -> Iterator[Examples]:
         """Read or generate all examples. Raises InputError naming file and line of bad input."""
-        if source not in self.sources():
-            raise InputError(
-                f"task '{self.name}' has no source '{source}'; it has {', '.join(self.sources())}"
-            )
+        self.require(source)
         read: Callable[[Request], Iterator[Examples]] = getattr(self, source)
         return read(request)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.request import Request
 from lra_bench.data.sources.layout import Layout, released
-from lra_bench.errors import InputError
 from lra_bench.tasks.base import Task
 from lra_bench.tasks.refusals import would_pass_for
 
@@ -63,6 +62,13 @@ class ListOps(Task):
         self.depth, self.arguments = depth, arguments
         self.length = max_length
 
+    def sources(self) -> list[str]:
+        """Files hold the released trees, not those that are chosen for the generator."""
+        from lra_bench.data.generators.listops import ListOpsParameters
+
+        chosen = self.parameters(Request()) != ListOpsParameters()
+        return [one for one in super().sources() if not chosen or one != "local"]
+
     def dataset(self, source: str, request: Request) -> str:
         """`listops`, with what differs from the released distribution behind it."""
         from lra_bench.data.generators.listops import ListOpsParameters
@@ -72,11 +78,6 @@ class ListOps(Task):
         chosen, released = self.parameters(request), ListOpsParameters()
         if chosen == released:
             return "listops"
-        if source == "local":
-            raise InputError(
-                "task 'listops': min_length, max_length, depth and arguments choose generated "
-                "trees; leave them out, or use --source generated"
-            )
         return "listops-" + "-".join(
             f"{name.replace('_', '')}{value}"
             for name, value in asdict(chosen).items()

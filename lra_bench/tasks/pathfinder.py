@@ -14,14 +14,14 @@ from lra_bench.data.request import Request
 from lra_bench.data.sources.layout import ImageLists, released
 from lra_bench.errors import InputError
 from lra_bench.tasks.base import Task
-from lra_bench.tasks.refusals import not_divided_so, only_synthetic
+from lra_bench.tasks.refusals import not_divided_so
 
 if TYPE_CHECKING:
     from lra_bench.data.sources.pathfinder_release import Listed
     from lra_bench.data.store import Manifest, Split
     from lra_bench.data.verify import Check
 
-SIDES = (16, 32, 64, 128, 256)  # 16: the stand-in alone
+SIDES = (16, 32, 64, 128, 256)
 SIZES = {"train": 160_000, "validation": 20_000, "test": 20_000}
 SEED = 2020
 
@@ -64,28 +64,31 @@ class Pathfinder(Task):
         self,
         *,
         size: int = 32,
-        difficulty: Literal["easy", "intermediate", "hard"] = "hard",
+        difficulty: Literal["short", "easy", "intermediate", "hard"] = "hard",
     ) -> None:
-        """Choose height and width in pixels (32, 64, 128, 256), and how long the paths are.
+        """Choose height and width in pixels (16, 32, 64, 128, 256), and how long the paths are.
 
-        The stand-in can be drawn in 16×16 too.
+        LRA has neither short paths, of 3 dashes, nor 16×16, where no others find room. The
+        stand-in takes short for easy.
         """
         if size not in SIDES:
             raise InputError(f"task 'pathfinder': size {size} is none of 16, 32, 64, 128, 256")
         self.size, self.difficulty = size, difficulty
         self.grid = (size, size)
         self.length = size * size
-        kind = RELEASED[difficulty]
-        whole = f"pathfinder{size}/{kind}"
-        self.layouts = (ImageLists((*released(whole), f"pathfinder/{whole}", kind)),)
+        if (kind := RELEASED.get(difficulty)) is not None:
+            whole = f"pathfinder{size}/{kind}"
+            self.layouts = (ImageLists((*released(whole), f"pathfinder/{whole}", kind)),)
+
+    def sources(self) -> list[str]:
+        """No files hold short paths."""
+        return [one for one in super().sources() if self.layouts or one != "local"]
 
     def dataset(self, source: str, request: Request) -> str:
         """Such as `pathfinder32-hard`, or the stand-in of that size."""
         if source == "synthetic":
             long = "-16k" if self.size == 128 else str(self.size)
             return f"synthetic-marks{long}-{self.difficulty}"
-        if self.size == 16:
-            only_synthetic(self.name, "size", self.size, 32, source)
         return f"pathfinder{self.size}-{self.difficulty}"
 
     def origin(self, source: str, request: Request) -> list[Path]:
@@ -122,7 +125,12 @@ class Pathfinder(Task):
         from lra_bench.data.synthetic import Difficulty, examples
         from lra_bench.data.synthetic.marks import draw
 
-        levels: dict[str, Difficulty] = {"easy": "easy", "intermediate": "medium", "hard": "hard"}
+        levels: dict[str, Difficulty] = {
+            "short": "easy",
+            "easy": "easy",
+            "intermediate": "medium",
+            "hard": "hard",
+        }
         batch = max(1, 512 * 32**2 // self.length)
         return examples(draw(levels[self.difficulty], self.size, self.classes), request, batch)
 

@@ -43,10 +43,7 @@ def choose_source(
     if wanted == "offline":
         wanted = "generated" if "generated" in has else "synthetic"
     if wanted != "auto":
-        if wanted not in has:
-            raise InputError(
-                f"task '{task.name}' has no source '{wanted}'; it has {', '.join(has)}"
-            )
+        task.require(wanted)
         return wanted
     if data_dir is not None and "local" in has:
         return "local"

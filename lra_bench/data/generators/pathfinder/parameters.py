@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from lra_bench.errors import InputError, nearest
 
-CONTOUR_LENGTHS = {"easy": 6, "intermediate": 9, "hard": 14}
+# The short ones are ours: LRA has none.
+CONTOUR_LENGTHS = {"short": 3, "easy": 6, "intermediate": 9, "hard": 14}
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,23 @@ _HARD = (
     PathfinderParameters(256, 5, 2.0, (3,), 5.0, 27, 1.8, 30, 1.0, 1.0, padding=22),
 )
 
+# Ours, with the paddles of 32 × 32: straighter paths, and the few distractors that find room.
+SMALLEST = PathfinderParameters(16, 2, 0.5, (1,), 1.5, 3, 1.8, 2, 1.5, 2.0)
+
 
 def parameters(size: int, difficulty: str) -> PathfinderParameters:
     """Return the Long Range Arena's parameters for images of `size` × `size` pixels.
 
-    Source: the docstrings of `pathfinder.py` in google-research/long-range-arena.
+    Source: the docstrings of `pathfinder.py` in google-research/long-range-arena. It has neither
+    the difficulty `short` nor the size 16, where short paths alone find room.
 
     Raises:
-        InputError: no such size (32, 64, 128, 256) or difficulty (easy, intermediate, hard).
+        InputError: no such size (16, 32, 64, 128, 256) or difficulty (short, easy, intermediate,
+            hard), or no room for the paths.
     """
-    closest = min(_HARD, key=lambda known: abs(known.size - size))
+    if size == SMALLEST.size and difficulty != "short":
+        raise InputError("Pathfinder at 16×16 has room for short paths alone: difficulty=short")
+    closest = min((SMALLEST, *_HARD), key=lambda known: abs(known.size - size))
     if closest.size != size:
         raise InputError(f"Pathfinder has no size {size}: did you mean {closest.size}?")
     if difficulty not in CONTOUR_LENGTHS:
