@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -167,9 +168,7 @@ def test_the_smallest_images(tmp_path, name, source, dataset):
     assert manifest.grid == [16, 16]
 
 
-def test_the_smallest_images_that_cant_be_had(tmp_path):
-    with pytest.raises(InputError, match="size sets the synthetic stand-in, not source 'hub'"):
-        made("image:size=16", "hub", tmp_path, Request(limit=3))
+def test_longer_paths_find_no_room_in_the_smallest_images(tmp_path):
     with pytest.raises(InputError, match="room for short paths alone: difficulty=short"):
         made("pathfinder:size=16", "generated", tmp_path, Request(limit=3))
 
@@ -222,6 +221,56 @@ def test_parameters_that_would_change_nothing_are_refused(data_dir, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             made(name, "local", tmp_path, Request(data_dir=data_dir))
+
+
+def test_smaller_photographs_are_means_of_squares(photographs, tmp_path):
+    request = Request(data_dir=photographs)
+    whole = read_split(made("image", "local", tmp_path, request)[0], "test")
+    directory, manifest = made("image:size=16", "local", tmp_path, request)
+    assert manifest.dataset == "cifar10-16x16"
+    assert manifest.grid == [16, 16]
+    squares = whole.symbols.reshape(-1, 16, 2, 16, 2).astype(float)
+    expected = np.rint(squares.mean(axis=(2, 4))).ravel()
+    assert np.array_equal(read_split(directory, "test").symbols, expected)
+
+
+def reviews(folder, train, test):
+    (folder / "imdb").mkdir()
+    for name, texts in (("train", train), ("test", test)):
+        table = pa.table({"text": texts, "label": [0] * len(texts)})
+        pq.write_table(table, folder / "imdb" / f"{name}.parquet")
+    return Request(data_dir=folder)
+
+
+def test_halves_of_reviews_are_paired_with_their_own_and_with_others(tmp_path):
+    text = "this is review {0} and it ends as {0} does"
+    train = [text.format(f"train{number}") for number in range(20)]
+    request = reviews(tmp_path, train, ["no-space-at-all", *map(text.format, "abc")])
+    directory, manifest = made("retrieval:pairs=halves", "local", tmp_path / "cache", request)
+    assert manifest.dataset == "imdb-halves"
+    sizes = {split: one.examples for split, one in manifest.splits.items()}
+    assert sizes == {"train": 36, "validation": 4, "test": 8}
+    known = {"train": train[:9] + train[10:19], "validation": [train[9], train[19]]}
+    for split in known:
+        one = read_split(directory, split)
+        bounds = one.offsets.tolist()
+        texts = [one.symbols[a:b].tobytes().decode() for a, b in itertools.pairwise(bounds)]
+        joined = [first + second for first, second in zip(texts[::2], texts[1::2], strict=True)]
+        assert [whole in known[split] for whole in joined] == one.labels.astype(bool).tolist()
+        positive = [whole for whole, label in zip(joined, one.labels, strict=True) if label]
+        assert sorted(positive) == sorted(known[split])
+        assert sorted(texts[1::2]) == sorted(2 * list(set(texts[1::2])))
+        assert all(second.startswith(" ") for second in texts[1::2])
+    test = read_split(directory, "test").symbols.tobytes().decode()
+    assert test.count("no-spac") == test.count("e-at-all") == 2
+
+
+def test_a_single_review_has_no_other_to_be_paired_with(tmp_path):
+    request = reviews(tmp_path, ["one and two"] * 4, ["three and four"])
+    with pytest.raises(InputError, match="the test split has a single review"):
+        made("retrieval:pairs=halves", "local", tmp_path / "cache", request)
+    with pytest.raises(InputError, match="no source 'synthetic' with these parameters"):
+        made("retrieval:pairs=halves", "synthetic", tmp_path / "cache", Request())
 
 
 def test_limits_keep_enough_to_evaluate_on():

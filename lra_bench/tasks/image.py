@@ -86,7 +86,10 @@ class Image(Task):
         size: int = 32,
         difficulty: Literal["easy", "medium", "hard"] = "medium",
     ) -> None:
-        """Choose height and width (16, 32), and difficulty, of the synthetic stand-in."""
+        """Choose height and width (32; 16, each the mean of 2×2 pixels).
+
+        The difficulty is the synthetic stand-in's; photographs have none.
+        """
         if size not in (16, SIZE):
             raise InputError(f"task 'image': size {size} is none of 16, 32")
         self.size, self.difficulty = size, difficulty
@@ -94,13 +97,16 @@ class Image(Task):
         self.length = size * size
 
     def dataset(self, source: str, request: Request) -> str:
-        """`cifar10`, `cifar10-jpeg` where any image was re-encoded, or the stand-in."""
+        """`cifar10`, `cifar10-jpeg` where any image was re-encoded, or the stand-in.
+
+        Smaller images say so: `cifar10-16x16`.
+        """
         if source == "synthetic":
             return f"synthetic-image{'' if self.size == SIZE else self.size}-{self.difficulty}"
-        only_synthetic(self.name, "size", self.size, SIZE, source)
+        smaller = "" if self.size == SIZE else f"-{self.size}x{self.size}"
         only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
         if source == "hub":
-            return "cifar10"
+            return f"cifar10{smaller}"
         from lra_bench.data.sources.images import all_lossless
         from lra_bench.data.sources.split_tables import split_tables
 
@@ -108,13 +114,14 @@ class Image(Task):
         original = all(
             all_lossless(batch.column("img")) for table in tables for batch in table.batches()
         )
-        return "cifar10" if original else "cifar10-jpeg"
+        return f"{'cifar10' if original else 'cifar10-jpeg'}{smaller}"
 
     def local(self, request: Request) -> Iterator[Examples]:
         """Read tables with the columns of the hub's `uoft-cs/cifar10`, or its authors' batches."""
         from lra_bench.data.sources.split_tables import split_tables
 
-        return _photographs(*split_tables(self.found(request), COLUMNS, OTHER_NAMES), request)
+        tables = split_tables(self.found(request), COLUMNS, OTHER_NAMES)
+        return _photographs(*tables, self.size, request)
 
     def write_release(self, manifest: Manifest, splits: Mapping[str, Split], folder: Path) -> None:
         """Write the hub's Parquet files, of grey images."""
@@ -131,7 +138,8 @@ class Image(Task):
         from lra_bench.data.sources.hub import table
 
         train = table(self.name, REPOSITORY, "train", COLUMNS)
-        return _photographs(train, table(self.name, REPOSITORY, "test", COLUMNS), request)
+        test = table(self.name, REPOSITORY, "test", COLUMNS)
+        return _photographs(train, test, self.size, request)
 
     def synthetic(self, request: Request) -> Iterator[Examples]:
         """Draw two marks on noise: in which direction does one lie from the other?"""
@@ -141,11 +149,11 @@ class Image(Task):
         return examples(draw(self.difficulty, self.size, self.classes), request, batch=500)
 
 
-def _photographs(train: Table, test: Table, request: Request) -> Iterator[Examples]:
+def _photographs(train: Table, test: Table, size: int, request: Request) -> Iterator[Examples]:
     """As in LRA, the last tenth of the training table is the validation split."""
     import numpy as np
 
-    from lra_bench.data.sources.images import grey_column
+    from lra_bench.data.sources.images import grey_column, smaller
     from lra_bench.data.sources.readable import readable
     from lra_bench.data.sources.tables import Part, Rows, class_labels, label_names, select
 
@@ -154,10 +162,10 @@ def _photographs(train: Table, test: Table, request: Request) -> Iterator[Exampl
 
     def read(split: str, rows: Rows, batch: RecordBatch, start: int, stop: int) -> Examples:
         rows, batch = rows.between(start, stop), batch.slice(start, stop - start)
-        pixels = grey_column(batch.column("img"), SIZE, rows.place).ravel()
+        pixels = smaller(grey_column(batch.column("img"), SIZE, rows.place), size).ravel()
         names = label_names(batch.schema)
         labels = class_labels(batch.column("label"), CLASSES, rows.place, names)
-        return Examples(split, pixels, np.full(len(labels), SIZE * SIZE), labels, rows.place)
+        return Examples(split, pixels, np.full(len(labels), size * size), labels, rows.place)
 
     cut = train.rows * 9 // 10
     wanted = [

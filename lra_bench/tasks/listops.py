@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SIZES = {"train": 96_000, "validation": 2_000, "test": 2_000}
 SEED = 2018
+RELEASED = (500, 2000, 10, 10)  # bounds of the length, depth, arguments
 
 
 class ListOps(Task):
@@ -64,10 +65,8 @@ class ListOps(Task):
 
     def sources(self) -> list[str]:
         """Files hold the released trees, not those that are chosen for the generator."""
-        from lra_bench.data.generators.listops import ListOpsParameters
-
-        chosen = self.parameters(Request()) != ListOpsParameters()
-        return [one for one in super().sources() if not chosen or one != "local"]
+        own = (self.min_length, self.max_length, self.depth, self.arguments)
+        return [one for one in super().sources() if own == RELEASED or one != "local"]
 
     def dataset(self, source: str, request: Request) -> str:
         """`listops`, with what differs from the released distribution behind it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lra_bench.data.examples import SPLITS, Examples
 from lra_bench.data.request import Request
+from lra_bench.data.sources import imdb
 from lra_bench.data.sources.layout import Layout, released
 from lra_bench.tasks.base import Task
 from lra_bench.tasks.refusals import only_synthetic
@@ -46,21 +47,38 @@ class Retrieval(Task):
     needs_whole = False
     textual = True
     columns = ("text1", "text2", "label")
-    layouts = (PAIRS, CORPUS)
+    layouts: Sequence[Layout] = (PAIRS, CORPUS)
     obtain = (
         "it is tsv_data of the LRA release (new_aan_pairs.train.tsv), or use --source hub "
         "(ACL-OCL) or --source synthetic"
     )
 
-    def __init__(self, *, difficulty: Literal["easy", "medium", "hard"] = "medium") -> None:
-        """Choose the difficulty of the synthetic stand-in; real documents have none."""
-        self.difficulty = difficulty
+    def __init__(
+        self,
+        *,
+        pairs: Literal["papers", "halves"] = "papers",
+        difficulty: Literal["easy", "medium", "hard"] = "medium",
+    ) -> None:
+        """Choose what is paired: papers, or halves of IMDb's reviews (are they of the same one?).
+
+        The difficulty is the synthetic stand-in's; real documents have none.
+        """
+        self.pairs, self.difficulty = pairs, difficulty
+        if pairs == "halves":
+            self.layouts = imdb.LAYOUTS
+
+    def sources(self) -> list[str]:
+        """The stand-in is one for papers."""
+        has = super().sources()
+        return has if self.pairs == "papers" else [one for one in has if one != "synthetic"]
 
     def dataset(self, source: str, request: Request) -> str:
-        """`aan`, `acl-ocl`, what another file in AAN's layout holds, or the stand-in."""
+        """`aan`, `acl-ocl`, what another file in AAN's layout holds, halves, or the stand-in."""
         if source == "synthetic":
             return f"synthetic-retrieval-{self.difficulty}"
         only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
+        if self.pairs == "halves":
+            return "imdb-halves"
         if source == "hub" or (found := self.found(request)).layout is CORPUS:
             return "acl-ocl"
         from lra_bench.data.sources.pairs_tsv import dataset
@@ -68,13 +86,16 @@ class Retrieval(Task):
         return dataset(found.files)
 
     def local(self, request: Request) -> Iterator[Examples]:
-        """Read the TSV files of the LRA release, or build pairs from ACL-OCL's Parquet files."""
-        from lra_bench.data.sources import acl_ocl
+        """Read the TSV files of the LRA release, or build pairs from ACL-OCL's or IMDb's files."""
+        from lra_bench.data.sources import acl_ocl, review_halves
         from lra_bench.data.sources.pairs_tsv import read
         from lra_bench.data.sources.stream import first_examples
         from lra_bench.data.sources.tables import parquet
 
         found = self.found(request)
+        if self.pairs == "halves":
+            yield from review_halves.pairs(imdb.local(found, review_halves.whole(request)), request)
+            return
         if found.layout is CORPUS:
             papers = parquet(found.files[:1], acl_ocl.PAPER_COLUMNS)
             citations = parquet(found.files[1:], acl_ocl.CITATION_COLUMNS)
@@ -84,9 +105,13 @@ class Retrieval(Task):
             yield from first_examples(path, read(path, split), request)
 
     def hub(self, request: Request) -> Iterator[Examples]:
-        """Build pairs from the hub's ACL-OCL corpus."""
-        from lra_bench.data.sources import acl_ocl
+        """Build pairs from the hub's ACL-OCL corpus, or from its IMDb reviews."""
+        from lra_bench.data.sources import acl_ocl, review_halves
         from lra_bench.data.sources.hub import table
+
+        if self.pairs == "halves":
+            texts = imdb.hub(self.name, review_halves.whole(request))
+            return review_halves.pairs(texts, request)
 
         papers, citations = (
             table(self.name, acl_ocl.REPOSITORY, "train", columns, file)

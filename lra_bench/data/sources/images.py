@@ -56,6 +56,15 @@ def grey_column(
     return decode(zip(map(place, range(len(encoded))), encoded, strict=True), size)
 
 
+def smaller(
+    pixels: UInt8[ndarray, "images whole whole"], size: int
+) -> UInt8[ndarray, "images size size"]:
+    """Images whose pixels are the means of squares of pixels, rounded (halves to even)."""
+    side = pixels.shape[1] // size
+    squares = pixels.reshape(-1, size, side, size, side)
+    return np.rint(squares.mean(axis=(2, 4))).astype(np.uint8)
+
+
 def all_lossless(column: pa.Array) -> bool:
     """Whether no image of a column was re-encoded with loss."""
     import pyarrow as pa
