@@ -236,7 +236,7 @@ def write_report(path: str | Path, output: str | Path | None = None) -> Written:
 
 
 def _read(study: Study | str | Path) -> Study:
-    return study if isinstance(study, Study) else Study.read(Path(study), {})
+    return study if isinstance(study, Study) else Study.read(study, {})
 
 
 def _registry_of(part: type) -> Registry[Any]:

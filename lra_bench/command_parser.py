@@ -15,13 +15,13 @@ _ROOM: dict[int | str | None, float] = {None: 1, "?": 1, "+": math.inf}
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser that puts a command's own words, such as a study file, before its flags.
+    """An argument parser that puts a command's own words, such as a store, before its flags.
 
     Else a flag of several values would take all words behind it.
 
     Attributes:
-        owns: whether a word behind the values of such a flag is the command's own all the same.
-            Unless a command says otherwise: what is no plugin file, of which most take several.
+        owns: whether a word behind the values of such a flag is the command's own all the same,
+            where it has words of its own: what is no plugin file, of which most take several.
     """
 
     owns: Callable[[str], bool] = staticmethod(lambda word: not word.endswith(".py"))
@@ -36,7 +36,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, the command's own words first."""
-        words = args if args is None or self._subparsers else self._own_first(args)
+        mixed = args is not None and not self._subparsers and self._get_positional_actions()
+        words = self._own_first(args) if mixed else args
         return super().parse_known_args(words, namespace)
 
     def _own_first(self, words: Sequence[str]) -> list[str]:

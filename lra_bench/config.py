@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lra_bench.errors import InputError, nearest
-from lra_bench.registry import Spec
+from lra_bench.registry import Spec, name_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -23,6 +23,8 @@ Some = Annotated[tuple[Item, ...], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 PROTOCOLS = Path(__file__).parent / "protocols"
+STUDIES = Path(__file__).parent / "studies"
+_AXES = ("tasks", "mixers", "encodings", "seeds")
 _ABSENT = object()
 
 
@@ -113,9 +115,36 @@ class Settings(_Model):
         return self
 
 
-class Study(_Model):
-    """A set of cells: tasks × mixers × encodings × seeds under one protocol."""
+class Block(_Model):
+    """A part of a study; what it does not give is the study's."""
 
+    tasks: Some[str] | None = None
+    mixers: Some[str] | None = None
+    encodings: Some[str] | None = None
+    seeds: Some[Seed] | None = None
+    set: dict[str, Any] = Field(
+        default_factory=dict, description="protocol values replaced, over the study's"
+    )
+
+    def narrowed(self, flags: Mapping[str, Any]) -> Block | None:
+        """What of it is wanted by flags, each a name with or without parameters; None if nothing.
+
+        The flags' own settings go over the block's.
+        """
+        left: dict[str, Any] = {"set": {**self.set, **flags.get("set", {})}}
+        for axis in _AXES:
+            own, wanted = getattr(self, axis), flags.get(axis)
+            if own is not None and wanted is not None:
+                left[axis] = tuple(v for v in own if v in wanted or name_of(str(v)) in wanted)
+                if not left[axis]:
+                    return None
+        return self.model_copy(update=left)
+
+
+class Study(_Model):
+    """A set of cells: tasks × mixers × encodings × seeds under one protocol, or several such."""
+
+    summary: str = Field("", description="what it is, in a line")
     tasks: Some[str] = ("listops", "text", "retrieval", "image", "pathfinder")
     mixers: Some[str] = ("linear",)
     encodings: Some[str] = ("none", "sinusoidal", "rope")
@@ -128,15 +157,41 @@ class Study(_Model):
     data_dir: Path | None = None
     skip_bad: bool = Field(False, description="leave out examples that can't be used")
     plugins: tuple[Path, ...] = ()
+    blocks: tuple[Block, ...] = Field(
+        (), description="parts with axes and settings of their own, instead of one product"
+    )
 
     @classmethod
-    def read(cls, path: Path | None, flags: Mapping[str, Any]) -> Study:
-        """Read a study from a YAML file (None: defaults) with `flags` laid over it.
+    def read(cls, name: str | Path | None, flags: Mapping[str, Any]) -> Study:
+        """Read a study by name or from a YAML file (None: defaults) with `flags` laid over it.
 
+        A flag replaces what the study says of an axis, and chooses among what its blocks say.
         Raises InputError naming the file and line, or the field with its nearest name.
         """
+        path = None if name is None else _study_file(str(name))
         values = {} if path is None else read_yaml(path)
-        return validated(cls, {**values, **flags}, "study" if path is None else str(path))
+        study = validated(cls, {**values, **flags}, "study" if path is None else str(path))
+        if not study.blocks:
+            return study
+        blocks = tuple(filter(None, (block.narrowed(flags) for block in study.blocks)))
+        if not blocks:
+            given = (f"--{one} {' '.join(map(str, flags[one]))}" for one in _AXES if one in flags)
+            raise InputError(f"{path}: no block of this study has {', '.join(given)}")
+        return study.model_copy(update={"blocks": blocks})
+
+    def products(self) -> list[Study]:
+        """The study as studies without blocks, each the product of its axes."""
+        if not self.blocks:
+            return [self]
+        shared: dict[str, Any] = {"blocks": ()}
+        return [
+            self.model_copy(
+                update=shared
+                | {axis: own for axis in _AXES if (own := getattr(block, axis)) is not None}
+                | {"set": {**self.set, **block.set}}
+            )
+            for block in self.blocks
+        ]
 
 
 class Cell(_Model):
@@ -199,6 +254,21 @@ def hash_of(config: Mapping[str, Any]) -> str:
 def protocol_names() -> list[str]:
     """Names of the protocols that come with the suite."""
     return sorted(path.stem for path in PROTOCOLS.glob("*.yaml"))
+
+
+def study_names() -> list[str]:
+    """Names of the studies that come with the suite."""
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+
+
+def _study_file(name: str) -> Path:
+    """A file as given, or that of a study that comes with the suite. Raises InputError."""
+    if "/" in name or name.endswith((".yaml", ".yml")) or Path(name).is_file():
+        return Path(name)
+    path = STUDIES / f"{name}.yaml"
+    if not path.is_file():
+        raise InputError(f"unknown study '{name}'; {nearest(name, study_names())}")
+    return path
 
 
 def read_protocol(name: str) -> dict[str, Any]:
@@ -278,4 +348,6 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Mode
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"unknown key; {nearest(str(first['loc'][-1]), Block.model_fields)}"
         raise InputError(f"{where}: {field + ': ' if field else ''}{message}") from None

@@ -189,7 +189,9 @@ SCRAMBLED = st.one_of(
 
 def study_files() -> st.SearchStrategy[Case]:
     content = st.one_of(wrong_studies(), SCRAMBLED.filter(no_mapping_of(set(Study.model_fields))))
-    return content.map(lambda text: (["run", "--dry-run", "{}/study.yaml"], {"study.yaml": text}))
+    return content.map(
+        lambda text: (["run", "--dry-run", "--study", "{}/study.yaml"], {"study.yaml": text})
+    )
 
 
 WRONG_PROTOCOL = st.one_of(

@@ -169,7 +169,7 @@ def test_bad_input_is_one_clear_line(case: str, tmp_path: Path) -> None:
 def test_study_file_with_a_syntax_error_names_its_line(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text("tasks:\n  - text\n encodings: [rope\n")
-    result = program("run", path)
+    result = program("run", "--study", path)
     assert result.returncode == 2
     assert f"{path}:3" in result.stderr
 

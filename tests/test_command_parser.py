@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +13,7 @@ from lra_bench.errors import InputError
 # A command, and its words in groups that may be given in any order.
 GROUPS: dict[str, list[list[str]]] = {
     "run": [
-        ["study.yaml"],
+        ["--study", "study.yaml"],
         ["--tasks", "text", "pathfinder:size=64"],
         ["--mixers=linear"],
         ["--mixers", "softmax"],
@@ -51,28 +49,6 @@ def test_words_may_come_in_any_order(command: str, data: st.DataObject) -> None:
     assert parsed(*command.split(), *everything) == parsed(*command.split(), *own, *flags)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--tasks", "text", "study.yaml"],
-        ["--tasks", "text", "study.yaml", "image"],
-        ["--tasks=text", "study.yaml"],
-        ["--seeds", "0", "folder/study"],
-        ["--plugins", "own.py", "study.yml"],
-        ["--set", "steps=3", "study.yaml", "--dry-run"],
-        ["--retry", "study.yaml"],
-        ["--retry", "data", "study.yaml"],
-        ["--dry-run", "--", "study.yaml"],
-        ["study"],
-    ],
-)
-def test_a_study_file_is_found_wherever_it_stands(words: list[str]) -> None:
-    found = parsed("run", *words)
-    assert found["study"] == Path(next(word for word in words if "study" in word))
-    assert found["tasks"] in (None, ["text"], ["text", "image"])
-    assert found["retry"] in (None, "failed", "data")
-
-
 def test_what_is_no_file_stays_a_name() -> None:
     assert parsed("run", "--tasks", "text", "txt")["tasks"] == ["text", "txt"]
     assert parsed("run", "--tasks", "own:file=a/b.yaml")["tasks"] == ["own:file=a/b.yaml"]
@@ -82,15 +58,19 @@ def test_values_of_a_flag_that_is_given_twice_add_up() -> None:
     assert parsed("run", "--tasks=text", "--tasks", "image")["tasks"] == ["text", "image"]
 
 
-def test_a_command_without_study_files_says_that_it_takes_none() -> None:
+def test_a_command_without_words_of_its_own_says_so() -> None:
     with pytest.raises(InputError, match=r"unrecognized arguments: study\.yaml"):
-        parsed("profile", "--encodings", "rope", "study.yaml")
+        parsed("run", "--tasks=text", "--dry-run", "study.yaml")
 
 
-@pytest.mark.parametrize("key", Study.model_fields)
+# What only a file can say.
+IN_FILES = {"summary", "blocks"}
+
+
+@pytest.mark.parametrize("key", sorted(set(Study.model_fields) - IN_FILES))
 def test_the_flags_of_a_study_are_its_keys(key: str) -> None:
-    value = "0" if key == "seeds" else "steps=1"
-    assert parsed("run", f"--{key.replace('_', '-')}", value)[key] is not None
+    values = {"seeds": ["0"], "skip_bad": []}.get(key, ["steps=1"])
+    assert parsed("run", f"--{key.replace('_', '-')}", *values)[key] is not None
 
 
 @pytest.mark.parametrize("key", ["mixers", "encodings", "tokens", "lengths", "plugins"])

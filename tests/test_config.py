@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lra_bench.config import Cell, Settings, Study, protocol_names, read_yaml, settings_for
+from lra_bench.config import (
+    Cell,
+    Settings,
+    Study,
+    protocol_names,
+    read_yaml,
+    settings_for,
+    study_names,
+)
 from lra_bench.encodings import encodings
 from lra_bench.errors import InputError
 from lra_bench.registry import Spec
+from lra_bench.runner.plan import plan
 from lra_bench.tasks import task_under
 
 TASKS = ("listops", "text", "retrieval", "image", "pathfinder")
@@ -163,3 +173,102 @@ def test_a_protocol_has_parameters_of_its_own_for_a_task(tmp_path: Path) -> None
     path.write_text("tasks: {pathfinder: {parameters: 16}}")
     with pytest.raises(InputError, match="pathfinder: parameters: expected 'key: value'"):
         task_under(str(path), "pathfinder")
+
+
+BLOCKS = """
+protocol: smoke
+tasks: [text, image]
+set: {steps: 5}
+blocks:
+  - {mixers: [softmax, linear], encodings: [learned, "lrpe:core=permutation"]}
+  - {mixers: [conv], encodings: [none], tasks: [text], set: {steps: 7, batch: 8}}
+  - {mixers: [softmax], encodings: [learned], seeds: [0, 3]}
+"""
+
+
+def planned(path: Path, **flags: object) -> list[tuple[str, int, int]]:
+    cells = (one.cell for one in plan(Study.read(path, {"source": "synthetic", **flags}), "cpu"))
+    return [
+        (
+            f"{cell.task} {cell.mixer} {cell.encoding} {cell.seed}",
+            cell.settings.steps,
+            cell.settings.batch,
+        )
+        for cell in cells
+    ]
+
+
+def test_blocks_have_axes_and_settings_of_their_own(tmp_path: Path) -> None:
+    (path := tmp_path / "study.yaml").write_text(BLOCKS)
+    names = [name for name, *_ in planned(path)]
+    pairs = ("softmax learned", "softmax lrpe:core=permutation", "linear learned")
+    assert set(names) == {
+        *(f"{task} {pair} 0" for task in ("text", "image") for pair in pairs),
+        *(f"{task} linear lrpe:core=permutation 0" for task in ("text", "image")),
+        "text conv none 0",
+        "text softmax learned 3",
+        "image softmax learned 3",
+    }
+    assert len(names) == len(set(names))
+    steps = {name: (steps, batch) for name, steps, batch in planned(path)}
+    assert steps.pop("text conv none 0") == (7, 8)
+    assert {number for number, _ in steps.values()} == {5}
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ({"mixers": ["conv"]}, ["text conv none 0"]),
+        (
+            {"encodings": ["lrpe"], "tasks": ["image"], "mixers": ["linear"]},
+            ["image linear lrpe:core=permutation 0"],
+        ),
+        (
+            {"tasks": ["image"], "seeds": [3], "encodings": ["learned"]},
+            ["image softmax learned 3", "image linear learned 3"],
+        ),
+    ],
+)
+def test_flags_choose_among_blocks(
+    tmp_path: Path, flags: dict[str, list[object]], names: list[str]
+) -> None:
+    (path := tmp_path / "study.yaml").write_text(BLOCKS)
+    assert [name for name, *_ in planned(path, **flags)] == names
+
+
+def test_set_goes_over_every_block(tmp_path: Path) -> None:
+    (path := tmp_path / "study.yaml").write_text(BLOCKS)
+    cells = planned(path, set={"steps": 9})
+    assert {steps for _, steps, _ in cells} == {9}
+    assert {name: batch for name, _, batch in cells}["text conv none 0"] == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "told"),
+    [
+        (BLOCKS, {"mixers": ["mega"]}, "no block of this study has --mixers mega"),
+        ("blocks: [{mixer: [conv]}]", {}, "blocks.0.mixer: unknown key; did you mean 'mixers'?"),
+        ("blocks: [conv]", {}, "blocks.0: "),
+        ("blocks: [{set: {stepz: 1}}]\nprotocol: smoke", {}, "did you mean 'steps'"),
+    ],
+)
+def test_bad_blocks_are_named(
+    tmp_path: Path, text: str, flags: dict[str, list[str]], told: str
+) -> None:
+    (path := tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(InputError, match=re.escape(told)):
+        planned(path, **flags)
+
+
+def test_an_unknown_study_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="unknown study 'leapfrmer'; did you mean 'leapformer'"):
+        Study.read("leapfrmer", {})
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_every_study_of_the_suite_is_valid(name: str) -> None:
+    study = Study.read(name, {})
+    assert study.summary
+    cells = plan(study.model_copy(update={"source": "offline"}), "cpu")
+    assert cells
+    assert not [str(one.cell) for one in cells if not one.valid]

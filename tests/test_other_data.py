@@ -141,13 +141,6 @@ def test_what_can_be_tried_again_is_named(runs: Runs, flags: list[str], told: st
     assert runs(*flags) == (2, f"lra-bench: {told}\n")
 
 
-def test_a_study_file_may_follow_retry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = tmp_path / "study.yaml"
-    study.write_text("tasks: [listops]\nencodings: [none]\nprotocol: smoke\n")
-    assert main(["run", "--dry-run", "--retry", str(study)]) == 0
-    assert "1 cells: 1 valid" in capsys.readouterr().out
-
-
 def test_records_of_different_data_share_no_column(tmp_path: Path) -> None:
     """Neither accuracies nor an average are taken over both."""
     records = [

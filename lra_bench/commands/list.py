@@ -1,4 +1,4 @@
-"""`list`: the registered tasks, encodings, mixers and protocols, and which pairs are valid."""
+"""`list`: registered tasks, encodings, mixers; protocols and studies; which pairs are valid."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from lra_bench.command_parser import CommandParser
 
-HELP = "list tasks, encodings, mixers, protocols, or the compatibility of all pairs"
-KINDS = ("tasks", "encodings", "mixers", "protocols", "compatibility")
+HELP = "list tasks, encodings, mixers, protocols, studies, or the compatibility of all pairs"
+KINDS = ("tasks", "encodings", "mixers", "protocols", "studies", "compatibility")
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         load_plugin(plugin)
     if arguments.kind == "compatibility":
         return _compatibility(arguments.json)
-    rows = _protocols() if arguments.kind == "protocols" else _parts(arguments.kind)
+    rows = _files_of(arguments.kind) or _parts(arguments.kind)
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -65,10 +65,13 @@ def _parts(kind: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _protocols() -> list[dict[str, Any]]:
-    from lra_bench.config import protocol_names, read_protocol
+def _files_of(kind: str) -> list[dict[str, Any]]:
+    """Protocols or studies, nothing for other kinds."""
+    from lra_bench.config import PROTOCOLS, STUDIES, read_yaml
 
-    return [{"name": name, "summary": read_protocol(name)["summary"]} for name in protocol_names()]
+    folder = {"protocols": PROTOCOLS, "studies": STUDIES}.get(kind)
+    paths = sorted(folder.glob("*.yaml")) if folder else []
+    return [{"name": path.stem, "summary": read_yaml(path)["summary"]} for path in paths]
 
 
 def _compatibility(as_json: bool) -> int:

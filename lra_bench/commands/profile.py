@@ -13,7 +13,6 @@ from lra_bench.commands.run import (
     flags_of,
     heed_sigterm,
     launcher_of,
-    names_study_file,
     print_plan,
     sum_up,
 )
@@ -31,7 +30,6 @@ STEPS = 10
 
 def add_arguments(parser: CommandParser) -> None:
     """Declare the flags."""
-    parser.owns = names_study_file
     parser.add_several(
         "--encodings", help="positional encodings, as rope:stage=inputs", metavar="NAME"
     )

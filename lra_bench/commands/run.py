@@ -25,9 +25,8 @@ HELP = "train every pair of task and encoding of a study, and record it"
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """Declare the flags; those of a study's keys override the study file's values."""
-    parser.owns = names_study_file
-    parser.add_argument("study", nargs="?", type=Path, help="a YAML study file")
+    """Declare the flags; those of a study's keys override the study's values."""
+    parser.add_argument("--study", help="a study's name (list studies) or YAML file")
     parser.add_several("--tasks", help="tasks (all five unless given)", metavar="NAME")
     parser.add_several("--mixers", metavar="NAME", help="how tokens exchange information")
     parser.add_several(
@@ -150,16 +149,6 @@ def sum_up(planned: list[PlannedCell], store: ResultsStore, some_ran: bool) -> i
         print(f"--retry trains again the {cells} not end well")
     print(f"results in {store.root}")
     return int(found["done"] < found.total())
-
-
-def names_study_file(word: str) -> bool:
-    """Whether a word behind names can only be a file: `/` is in no name, `=` behind each setting.
-
-    Plugins are files of another kind.
-    """
-    if "=" in word or word.endswith(".py"):
-        return False
-    return "/" in word or word.endswith((".yaml", ".yml"))
 
 
 def flags_of(study: type[Study], arguments: argparse.Namespace) -> dict[str, Any]:

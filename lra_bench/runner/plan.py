@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,26 +47,37 @@ class PlannedCell:
 
 
 def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
-    """All cells of a study, task by task. Raises InputError for unknown names and bad values.
+    """All cells of a study, block by block and task by task, each once.
+
+    Raises InputError for unknown names and bad values.
 
     `device` is the one that precision `auto` is resolved for. It is resolved here, once, so that
     a cell is the same one on whatever device it then trains.
     """
     from lra_bench.data.sources.layout import require_directory
+
+    if study.data_dir is not None:
+        require_directory(study.data_dir)
+    for plugin in study.plugins:
+        load_plugin(plugin)
+    planned: dict[str, PlannedCell] = {}
+    for product in study.products():
+        for one in _product(product, device):
+            planned.setdefault(one.cell.hash, one)
+    return list(planned.values())
+
+
+def _product(study: Study, device: str) -> Iterator[PlannedCell]:
+    """The cells of a study without blocks."""
     from lra_bench.encodings import encodings
     from lra_bench.mixers import mixers
     from lra_bench.tasks import task_under, tasks
     from lra_bench.tasks.prepare import choose_source
     from lra_bench.training.device import resolved
 
-    if study.data_dir is not None:
-        require_directory(study.data_dir)
-    for plugin in study.plugins:
-        load_plugin(plugin)
     task_specs = _unique([task_under(study.protocol, text) for text in study.tasks])
     mixer_specs = _unique([mixers.parse(text) for text in study.mixers])
     encoding_specs = _unique([encodings.parse(text) for text in study.encodings])
-    planned = []
     for task in task_specs:
         settings = resolved(settings_for(study.protocol, task, study.set), device)
         built = tasks.create(task)
@@ -83,8 +95,7 @@ def plan(study: Study, device: str = "auto") -> list[PlannedCell]:
                         source=source,
                         settings=settings,
                     )
-                    planned.append(PlannedCell(cell, reason))
-    return planned
+                    yield PlannedCell(cell, reason)
 
 
 def usual_output(study: Study) -> Path:

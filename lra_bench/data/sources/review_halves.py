@@ -20,6 +20,7 @@ from lra_bench.errors import InputError
 
 SEED = 2011
 BATCH = 1024  # pairs
+MOST = {"validation": 5_000, "test": 10_000}  # pairs, of 50,000 that could be tested on
 SPACE = 32
 
 
@@ -63,7 +64,7 @@ def _of_split(
     firsts, seconds = np.repeat(order, 2), np.repeat(order, 2)
     seconds[1::2] = np.roll(order, 1)
     labels: Int[ndarray, " pairs"] = np.tile([1, 0], len(own))
-    wanted = request.cap(split, len(labels))
+    wanted = request.cap(split, min(len(labels), MOST.get(split, len(labels))))
     for start in range(0, wanted, BATCH):
         chosen = range(start, min(start + BATCH, wanted))
         pieces = [own[at[n]][which] for n in chosen for which, at in enumerate((firsts, seconds))]

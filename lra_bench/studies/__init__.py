@@ -1,0 +1,1 @@
+"""Studies that come with the suite, a YAML file each."""
