@@ -25,6 +25,9 @@ PAIRS = (
     ("transformer-ls:window=4,rank=5", "learned"),
     ("mega:chunk=7", "none"),
     ("mega:function=laplace,chunk=7", "none"),
+    ("hgrn", "none"),
+    ("lightnet", "learned"),
+    ("deltanet", "fastrpb"),
 )
 
 
@@ -59,6 +62,7 @@ def test_generated_code_computes_the_same() -> None:
         "transformer-ls:window=5,rank=3",
         "mega",
         "mega:function=laplace,chunk=20,state=3",
+        "lightnet:rank=3",
     ],
 )
 def test_equals_the_definition_over_many_blocks_with_gradients(mixer: str) -> None:

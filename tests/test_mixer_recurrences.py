@@ -32,9 +32,20 @@ def test_equals_the_definition_over_many_chunks_with_gradients(mixer: str, layer
     assert_is_as_defined(pairing, replace(LONG, layer=layer), LENGTHS)
 
 
-@pytest.mark.parametrize("mixer", ["s4d", "s4d:init=inv,discretisation=bilinear,state=6"])
-def test_state_spaces_are_their_recurrences_with_gradients(mixer: str) -> None:
-    assert_is_as_defined(Pairing(Spec("none"), mixers.parse(mixer)), LONG, LENGTHS)
+@pytest.mark.parametrize(
+    "mixer",
+    [
+        "s4d",
+        "s4d:init=inv,discretisation=bilinear,state=6",
+        "hgrn",
+        "hgrn:bounded=false",
+        "deltanet",
+    ],
+)
+def test_states_are_those_of_the_recurrence_with_gradients(mixer: str) -> None:
+    assert_is_as_defined(
+        Pairing(Spec("none"), mixers.parse(mixer)), replace(LONG, layer=1), LENGTHS
+    )
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 13])

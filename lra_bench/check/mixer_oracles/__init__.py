@@ -10,8 +10,11 @@ from lra_bench.check.mixer_oracles.base import AttentionOracle, MixerOracle, Ord
 from lra_bench.check.mixer_oracles.bigbird import BigBirdOracle
 from lra_bench.check.mixer_oracles.conv import ConvOracle
 from lra_bench.check.mixer_oracles.decay import DecayOracle
+from lra_bench.check.mixer_oracles.deltanet import DeltaNetOracle
+from lra_bench.check.mixer_oracles.hgrn import HGRNOracle
 from lra_bench.check.mixer_oracles.informer import InformerOracle
 from lra_bench.check.mixer_oracles.kernelized import KernelizedOracle
+from lra_bench.check.mixer_oracles.lightnet import LightNetOracle
 from lra_bench.check.mixer_oracles.linear import LinearOracle
 from lra_bench.check.mixer_oracles.linformer import LinformerOracle
 from lra_bench.check.mixer_oracles.local import LocalOracle
@@ -28,8 +31,11 @@ from lra_bench.mixers.base import Mixer
 from lra_bench.mixers.bigbird import BigBird
 from lra_bench.mixers.conv import Conv
 from lra_bench.mixers.decay import Decay
+from lra_bench.mixers.deltanet import DeltaNet
+from lra_bench.mixers.hgrn import HGRN
 from lra_bench.mixers.informer import Informer
 from lra_bench.mixers.kernelized import Kernelized
+from lra_bench.mixers.lightnet import LightNet
 from lra_bench.mixers.linear import Linear
 from lra_bench.mixers.linformer import Linformer
 from lra_bench.mixers.local import Local
@@ -61,6 +67,9 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     Conv: ConvOracle(),
     S4D: S4DOracle(),
     Mega: MegaOracle(),
+    HGRN: HGRNOracle(),
+    LightNet: LightNetOracle(),
+    DeltaNet: DeltaNetOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),
 }
