@@ -65,9 +65,10 @@ class HGRN(Mixer):
         joint = side_by_side(x, self.content, self.forget, self.gate)
         content, forget, gate = joint.split(self.widths, dim=-1)
         kept = self.lower + (1 - self.lower) * torch.sigmoid(full(forget))
-        own = (1 - kept).unsqueeze(2) * F.silu(full(content)).unflatten(-1, (2, -1))
         if mask is not None:
-            own = own * mask[:, :, None, None]
+            # Padding leaves the states as they are.
+            kept = kept.masked_fill(~mask.unsqueeze(-1), 1)
+        own = (1 - kept).unsqueeze(2) * F.silu(full(content)).unflatten(-1, (2, -1))
         ahead, back = self.angles[:, None] * torch.arange(x.shape[1], device=x.device)[:, None]
         states = turn(scan(kept.unsqueeze(2), turn(own, -ahead), dim=1), ahead)
         flipped = scan(kept.flip(1).unsqueeze(2), turn(own, back).flip(1), dim=1).flip(1)

@@ -63,7 +63,8 @@ class LightNet(Attention):
         if mask is not None:
             k = k.masked_fill(~mask[:, None, :, None], torch.finfo(k.dtype).min)
         found = F.silu(q) @ (k.softmax(dim=-2).to(v.dtype).mT @ v)
-        normed = F.rms_norm(found.transpose(1, 2).flatten(2), self.norm.shape, self.norm, EPSILON)
+        joined = found.transpose(1, 2).flatten(2)
+        normed = F.rms_norm(joined, self.norm.shape, self.norm.to(joined.dtype), EPSILON)
         gate = project(project(x, self.narrow.weight), self.widen.weight)
         gated = normed * F.silu(gate)
         return gated.unflatten(-1, (self.geometry.heads, -1)).transpose(1, 2)
