@@ -5,10 +5,13 @@
     python benchmarks/authors_code.py s4 s4d --source s4
     python benchmarks/authors_code.py mega --source mega
     python benchmarks/authors_code.py xpos --source torchscale
+    python benchmarks/authors_code.py hgrn --source hgru-pytorch
+    python benchmarks/authors_code.py deltanet --source flash-linear-attention/fla/ops/delta_rule
 
 `longformer` and `bigbird` want Hugging Face's transformers (`pip install transformers`), the others
 the directory of the authors' clone that their modules are imported from, and what these import
-(`s4` and `s4d`: `pip install einops opt-einsum scipy pytorch-lightning`; `xpos`: einops). It is
+(`s4` and `s4d`: `pip install einops opt-einsum scipy pytorch-lightning`; `xpos`, `hgrn` and
+`deltanet`: einops). It is
 built with random parameters, which are copied into ours, and both see the same full-length tokens,
 without dropout, in float64. Prints the largest relative error, |ours − theirs| / largest |theirs|,
 of outputs and, tensor by tensor, of gradients of tokens and parameters; exit code 1 where one is
@@ -282,6 +285,93 @@ def xpos() -> Compared:
     return Compared(_mixer("softmax"), lambda x: theirs(x, x, x)[0], maps, encoding=encoding)
 
 
+def hgrn(lower: float) -> Compared:
+    """The bidirectional layer of one dimension, its CUDA recurrence written out."""
+    bare = ModuleType("hgru")
+    bare.__path__ = [next(f"{place}/hgru" for place in sys.path if Path(place, "hgru").is_dir())]
+    sys.modules |= {"hgru": bare, "hgru.hgru_cuda": MagicMock()}
+    from hgru.bihgru1d import BiHgru1d
+
+    ours, theirs = _mixer("hgrn"), BiHgru1d(DIM).double()
+    ours.lower = lower
+    theirs.scan = _complex_recurrence
+    angles = ours.get_parameter("angles")
+    shared = (
+        Shared(ours.get_parameter("content.weight"), theirs.input_proj.weight, _apart),
+        Shared(ours.get_parameter("content.bias"), theirs.input_proj.bias, _apart),
+        Shared(angles, theirs.theta_forward, lambda one: one[0, 0], lambda both: both[0]),
+        Shared(angles, theirs.theta_reverse, lambda one: one[0, 0], lambda both: both[1]),
+    )
+    maps = {
+        "forget": theirs.lambda_proj,
+        "gate": theirs.gate,
+        "norm": theirs.norm,
+        "out": theirs.out_proj,
+    }
+
+    def run(x: Tensor) -> Tensor:
+        out: Tensor = theirs(x.transpose(0, 1), lower).transpose(0, 1)
+        return out
+
+    return Compared(ours, run, maps, shared)
+
+
+def _apart(numbers: Tensor) -> Tensor:
+    """Real parts before imaginary ones, which follow one another."""
+    return torch.cat([numbers[0::2], numbers[1::2]])
+
+
+def _complex_recurrence(
+    real: Tensor, imaginary: Tensor, factor_real: Tensor, factor_imaginary: Tensor
+) -> tuple[Tensor, Tensor]:
+    """h_t = γ_t h_(t−1) + x_t along the first dimension."""
+    x, factors = torch.complex(real, imaginary), torch.complex(factor_real, factor_imaginary)
+    states = [x[0]]
+    for token, factor in zip(x[1:], factors[1:], strict=True):
+        states.append(factor * states[-1] + token)
+    whole = torch.stack(states)
+    return whole.real, whole.imag
+
+
+class TwoWayDeltaRule(nn.Module):
+    """The layer of flash-linear-attention without its convolutions, its rule in both directions."""
+
+    def __init__(self, rule: Callable[..., tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.rule = rule
+        self.q, self.k, self.v, self.out = (nn.Linear(DIM, DIM) for _ in range(4))
+        self.beta, self.norm = nn.Linear(DIM, HEADS), nn.RMSNorm(WIDTH, eps=1e-5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens to outputs."""
+        q, k, v = (
+            one(x).unflatten(-1, (HEADS, WIDTH)).transpose(1, 2) for one in (self.q, self.k, self.v)
+        )
+        q, k = (functional.normalize(functional.silu(one), dim=-1) for one in (q, k))
+        # Theirs divides q by √d, which ours leaves to the norm.
+        q, beta = q * WIDTH**0.5, self.beta(x).sigmoid().transpose(1, 2)
+        ahead, _ = self.rule(q, k, v, beta)
+        back, _ = self.rule(q.flip(2), k.flip(2), v.flip(2), beta.flip(2))
+        out: Tensor = self.out(self.norm(ahead + back.flip(2)).transpose(1, 2).flatten(2))
+        return out
+
+
+def deltanet() -> Compared:
+    """flash-linear-attention's rule, chunk by chunk."""
+    from naive import delta_rule_chunkwise
+
+    ours, theirs = _mixer("deltanet"), TwoWayDeltaRule(delta_rule_chunkwise).double()
+    maps = {
+        "query": theirs.q,
+        "key": theirs.k,
+        "value": theirs.v,
+        "out": theirs.out,
+        "strength": theirs.beta,
+    }
+    shared = (Shared(ours.get_parameter("norm"), theirs.norm.weight),)
+    return Compared(ours, theirs, maps, shared)
+
+
 def _backwards(numbers: Tensor) -> Tensor:
     return numbers.flip(0)
 
@@ -308,6 +398,8 @@ COMPARISONS: dict[str, tuple[Callable[[], Compared], ...]] = {
     "longformer": (lambda: longformer(0), lambda: longformer(5)),
     "bigbird": (bigbird,),
     "mega": (lambda: mega("softmax", 0), lambda: mega("laplace", 128)),
+    "hgrn": (lambda: hgrn(0.0), lambda: hgrn(0.5)),
+    "deltanet": (deltanet,),
     "s4": (lambda: s4("zoh"), lambda: s4("bilinear")),
     "s4d": (s4d,),
     "xpos": (xpos,),
