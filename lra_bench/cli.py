@@ -12,7 +12,7 @@ from lra_bench import __version__, extras
 from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError, nearest, one_line
 
-COMMANDS = ("run", "list", "check", "show", "profile", "data", "report", "results")
+COMMANDS = ("run", "list", "check", "show", "profile", "data", "report", "results", "evaluate")
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2

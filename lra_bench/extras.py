@@ -10,6 +10,7 @@ from lra_bench.errors import InputError
 EXTRAS = {
     "data": ("datasets", "numba", "PIL", "pyarrow", "scipy"),
     "report": ("altair", "jinja2", "matplotlib", "pandas", "scipy", "vl_convert"),
+    "weights": ("safetensors",),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),

@@ -134,7 +134,7 @@ def test_nothing_is_generated_to_compare_records_with(runs: Runs, tmp_path: Path
     ("flags", "told"),
     [
         (["--retry", "dta"], "--retry 'dta': did you mean 'data'?"),
-        (["--retry", "none"], "--retry 'none': choose from data, failed, speed"),
+        (["--retry", "none"], "--retry 'none': choose from data, failed, speed, weights"),
     ],
 )
 def test_what_can_be_tried_again_is_named(runs: Runs, flags: list[str], told: str) -> None:

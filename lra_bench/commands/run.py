@@ -54,7 +54,10 @@ def add_arguments(parser: CommandParser) -> None:
         const="failed",
         metavar="WHICH",
         help="train again the cells whose record is not 'done' (failed, the default), is of other "
-        "data (data), or has no speed (speed)",
+        "data (data), has no speed (speed) or no weights (weights)",
+    )
+    parser.add_argument(
+        "--keep-weights", action="store_true", help="keep the best weights, for `evaluate`"
     )
     parser.add_argument(
         "--watch", action="store_true", help="keep a report page up to date as records arrive"
@@ -100,15 +103,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print_plan(planned, store)
         return 0
+    from lra_bench.results.weights import PACKAGE
     from lra_bench.runner.study import run_study
 
+    keep = arguments.keep_weights or arguments.retry == "weights"
+    if keep:
+        extras.require(PACKAGE, "--keep-weights")
     cache = arguments.cache_dir or cache_directory()
     launcher = launcher_of(arguments)
     if not launcher.leads:
         launcher.follow(store)
         return 0
     with _following(store.root) if arguments.watch else nullcontext():
-        outcome = run_study(study, planned, store, cache, launcher, arguments.retry, arguments.log)
+        outcome = run_study(
+            study, planned, store, cache, launcher, arguments.retry, arguments.log, keep
+        )
     return sum_up(planned, store, bool(outcome))
 
 

@@ -20,6 +20,7 @@ from lra_bench.measure.memory import PeakMemory
 from lra_bench.measure.speed import memory_steps, speed
 from lra_bench.model.classifier import Classifier, build, count_parameters, geometry_of
 from lra_bench.registry import Spec
+from lra_bench.results import weights
 from lra_bench.results.claims import Claim, ClaimLostError
 from lra_bench.results.record import (
     Accuracy,
@@ -79,12 +80,14 @@ class ReadyCell:
         prepared: directory of the prepared set; None where it needs no data.
         loggers: names of those that follow its training.
         plugins: files that register its parts.
+        keep_weights: whether the best weights are kept beside the record.
     """
 
     cell: Cell
     prepared: Path | None
     loggers: tuple[str, ...] = ()
     plugins: tuple[Path, ...] = ()
+    keep_weights: bool = False
 
     def run(
         self,
@@ -101,11 +104,14 @@ class ReadyCell:
         Raises ClaimLostError where another worker took over `claim`, under which this one works.
         """
         assert self.prepared is not None, "a training needs data"
-        name = store.path(identity_of(self.cell)).stem
+        path = store.path(identity_of(self.cell))
+        name = path.stem
         logs = LoggerGroup(self.loggers, self.cell, name, store.root, progress.say)
         progress = replace(progress, point=logs.point)
         precision = choose_precision(self.cell.settings, device)
-        run = _Run(self.cell, device, precision, choose_compiled(self.cell.settings), progress)
+        keep = weights.weights_of(path) if self.keep_weights else None
+        compiled = choose_compiled(self.cell.settings)
+        run = _Run(self.cell, device, precision, compiled, progress, keep)
         record = _attempt(run, self.prepared, checkpoint_of(self.cell, store, claim))
         if record.throughput is None:
             # Something failed: the next cell of this process begins with nothing of it.
@@ -123,6 +129,7 @@ class _Run:
     precision: Precision
     compiled: bool
     progress: Progress
+    keep: Path | None = None
     started: float = field(default_factory=time.perf_counter)
     lines: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -192,6 +199,8 @@ def _train_and_measure(run: _Run, prepared: Path, checkpoint: Checkpoint) -> Rec
     seed_everything(cell.seed + 1)
     state, rate, testing = _train_and_test(run, model, data, checkpoint)
     whole = peak.read()
+    if run.keep is not None:
+        _keep_weights(run, run.keep, model)
     # Last, so that training starts at once.
     before_measuring = time.perf_counter()
     memory, throughput = _measured(run, model, data)
@@ -231,6 +240,15 @@ def _train_and_test(
         curve=state.curve,
     )
     return state, trainer.examples_per_second(), testing
+
+
+def _keep_weights(run: _Run, path: Path, model: Classifier) -> None:
+    """Write them before the record is; where that fails, a note of the record says why."""
+    try:
+        if distributed.current().first:
+            weights.save(path, model, run.cell.hash)
+    except OSError as error:
+        run.note(f"weights could not be kept: {reason_of(error)}")
 
 
 def _measured(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from lra_bench.tasks.base import Task
 
 # Which cells with a record are run again: those that did not end as `done`, those of other data
-# than the study's, those whose speed could not be measured.
-Retry = Literal["failed", "data", "speed"]
+# than the study's, those whose speed could not be measured, those whose weights were not kept.
+Retry = Literal["failed", "data", "speed", "weights"]
 
 
 @dataclass(frozen=True)

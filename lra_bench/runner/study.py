@@ -12,6 +12,7 @@ from lra_bench.config import Cell, Study
 from lra_bench.errors import InputError
 from lra_bench.results.plan_file import add_cells
 from lra_bench.results.store import ResultsStore
+from lra_bench.results.weights import weights_of
 from lra_bench.runner.cell import ReadyCell, failed_record, identity_of
 from lra_bench.runner.launchers.base import Launcher
 from lra_bench.runner.other_data import trained_on_other_data
@@ -30,20 +31,23 @@ def run_study(
     launcher: Launcher,
     retry: Retry | None = None,
     loggers: Sequence[str] = (),
+    keep_weights: bool = False,
 ) -> Counter[str]:
     """Run all valid cells without a record.
 
     With `retry` also those that did not end well (`failed`), those whose records are of other data
-    than the study's (`data`), or those whose speed could not be measured (`speed`).
+    than the study's (`data`), those whose speed could not be measured (`speed`), or those whose
+    weights were not kept (`weights`).
 
     `launcher` says where they run; `loggers` names those of `lra_bench.runner.loggers` that
-    follow each cell.
+    follow each cell; `keep_weights` keeps the best weights beside each record.
 
     Returns how many ended in each status.
 
     Raises InputError where data can't be had or the store can't be written, before any training.
     """
-    return launch(open_study(study, planned, store, cache, retry, loggers), store, launcher)
+    cells = open_study(study, planned, store, cache, retry, loggers, keep_weights)
+    return launch(cells, store, launcher)
 
 
 def launch(cells: Sequence[ReadyCell], store: ResultsStore, launcher: Launcher) -> Counter[str]:
@@ -60,6 +64,7 @@ def open_study(
     cache: Path,
     retry: Retry | None = None,
     loggers: Sequence[str] = (),
+    keep_weights: bool = False,
 ) -> list[ReadyCell]:
     """Write the plan, prepare the data, and return the cells that are left to train.
 
@@ -85,7 +90,7 @@ def open_study(
     spoilt = [cell for cell in left if sets.of(cell) is None]
     _record_spoilt(spoilt, sets, store)
     return [
-        ReadyCell(cell, prepared, tuple(loggers), study.plugins)
+        ReadyCell(cell, prepared, tuple(loggers), study.plugins, keep_weights)
         for cell in left
         if (prepared := sets.of(cell)) is not None
     ]
@@ -117,7 +122,7 @@ def _record_spoilt(cells: Iterable[Cell], sets: PreparedSets, store: ResultsStor
 
 
 def set_aside(store: ResultsStore, cells: Iterable[Cell], retry: Retry | None) -> None:
-    """Move the records that `failed` or `speed` asks for out of the way of another try."""
+    """Move the records that `failed`, `speed` or `weights` asks for out of another try's way."""
     for identity in map(identity_of, cells):
         with contextlib.suppress(InputError):
             record = store.get(identity)
@@ -125,6 +130,10 @@ def set_aside(store: ResultsStore, cells: Iterable[Cell], retry: Retry | None) -
                 continue
             done = record.status == "done"
             if (retry == "failed" and not done) or (
-                retry == "speed" and done and record.throughput is None
+                done
+                and (
+                    (retry == "speed" and record.throughput is None)
+                    or (retry == "weights" and not weights_of(store.path(identity)).is_file())
+                )
             ):
                 store.set_aside(identity)
