@@ -168,6 +168,19 @@ def test_the_smallest_images(tmp_path, name, source, dataset):
     assert manifest.grid == [16, 16]
 
 
+def test_no_short_path_that_is_trained_on_is_tested_on(tmp_path):
+    directory, manifest = made(
+        "pathfinder:size=16,difficulty=short", "generated", tmp_path, Request(limit=4000)
+    )
+    images = {
+        split: {one.tobytes() for one in read_split(directory, split).symbols.reshape(-1, 256)}
+        for split in manifest.splits
+    }
+    assert not images["train"] & (images["validation"] | images["test"])
+    assert 900 < manifest.splits["test"].examples < 1000
+    assert manifest.splits["train"].examples == 4000
+
+
 def test_longer_paths_find_no_room_in_the_smallest_images(tmp_path):
     with pytest.raises(InputError, match="room for short paths alone: difficulty=short"):
         made("pathfinder:size=16", "generated", tmp_path, Request(limit=3))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -118,7 +119,8 @@ class Pathfinder(Task):
 
         firsts = {"train": 0, "validation": 160_000, "test": 180_000}
         wanted = {split: (firsts[split], request.cap(split, SIZES[split])) for split in SPLITS}
-        return draw(wanted, parameters(self.size, self.difficulty), SEED, request)
+        drawn = draw(wanted, parameters(self.size, self.difficulty), SEED, request)
+        return _apart(drawn, self.length) if self.difficulty == "short" else drawn
 
     def synthetic(self, request: Request) -> Iterator[Examples]:
         """Draw two marks far apart: does the second lie below or above the first?"""
@@ -165,3 +167,20 @@ class Pathfinder(Task):
             for split, low, high in zip(SPLITS, bounds, bounds[1:], strict=False)
         }
         return wanted, bad
+
+
+def _apart(drawn: Iterator[Examples], pixels: int) -> Iterator[Examples]:
+    """Without the images of other splits that were trained on: of short paths some come again."""
+    import numpy as np
+
+    seen: set[bytes] = set()
+    for some in drawn:
+        images = some.symbols.reshape(-1, pixels)
+        if some.split == "train":
+            seen.update(image.tobytes() for image in images)
+            yield some
+            continue
+        new = np.array([image.tobytes() not in seen for image in images], bool)
+        yield replace(
+            some, symbols=images[new].ravel(), lengths=some.lengths[new], labels=some.labels[new]
+        )

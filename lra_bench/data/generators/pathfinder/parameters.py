@@ -73,8 +73,8 @@ _HARD = (
     PathfinderParameters(256, 5, 2.0, (3,), 5.0, 27, 1.8, 30, 1.0, 1.0, padding=22),
 )
 
-# Ours: as 32 × 32, with the few distractors that find room.
-SMALLEST = PathfinderParameters(16, 2, 0.5, (1,), 1.5, 3, 1.0, 4, 1.5, 2.0)
+# Ours, with the paddles of 32 × 32: straighter paths, and the few distractors that find room.
+SMALLEST = PathfinderParameters(16, 2, 0.5, (1,), 1.5, 3, 1.8, 2, 1.5, 2.0)
 
 
 def parameters(size: int, difficulty: str) -> PathfinderParameters:
