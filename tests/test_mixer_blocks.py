@@ -28,6 +28,7 @@ PAIRS = (
     ("hgrn", "none"),
     ("lightnet", "learned"),
     ("deltanet", "fastrpb"),
+    ("path", "none"),
 )
 
 

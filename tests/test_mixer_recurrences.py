@@ -40,6 +40,7 @@ def test_equals_the_definition_over_many_chunks_with_gradients(mixer: str, layer
         "hgrn",
         "hgrn:bounded=false",
         "deltanet",
+        "path",
     ],
 )
 def test_states_are_those_of_the_recurrence_with_gradients(mixer: str) -> None:

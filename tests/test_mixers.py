@@ -159,6 +159,7 @@ def test_a_size_below_one_is_refused(text: str) -> None:
         "hgrn",
         "lightnet",
         "deltanet",
+        "path",
         "linformer",
         "nystrom:convolution=3",
         "kernelized",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import re
 import subprocess
@@ -255,35 +254,35 @@ def reviews(folder, train, test):
     return Request(data_dir=folder)
 
 
-def test_halves_of_reviews_are_paired_with_their_own_and_with_others(tmp_path):
-    text = "this is review {0} and it ends as {0} does"
-    train = [text.format(f"train{number}") for number in range(20)]
-    request = reviews(tmp_path, train, ["no-space-at-all", *map(text.format, "abc")])
-    directory, manifest = made("retrieval:pairs=halves", "local", tmp_path / "cache", request)
-    assert manifest.dataset == "imdb-halves"
+def test_ends_of_reviews_are_paired_with_their_own_and_with_others(tmp_path):
+    def review(name):
+        return (f"{name} begins. " + "x" * 900)[:880] + f" and {name} ends."
+
+    train = [review(f"train{number}") for number in range(20)]
+    request = reviews(tmp_path, [*train, "short"], [*map(review, "abc"), "x" * 799])
+    directory, manifest = made("retrieval:pairs=ends", "local", tmp_path / "cache", request)
+    assert manifest.dataset == "imdb-ends"
     sizes = {split: one.examples for split, one in manifest.splits.items()}
-    assert sizes == {"train": 36, "validation": 4, "test": 8}
-    known = {"train": train[:9] + train[10:19], "validation": [train[9], train[19]]}
-    for split in known:
+    assert sizes == {"train": 36, "validation": 4, "test": 6}
+    assert all(split.shortest == split.longest == 400 for split in manifest.splits.values())
+    for split, own in (("train", 18), ("validation", 2), ("test", 3)):
         one = read_split(directory, split)
-        bounds = one.offsets.tolist()
-        texts = [one.symbols[a:b].tobytes().decode() for a, b in itertools.pairwise(bounds)]
-        joined = [first + second for first, second in zip(texts[::2], texts[1::2], strict=True)]
-        assert [whole in known[split] for whole in joined] == one.labels.astype(bool).tolist()
-        positive = [whole for whole, label in zip(joined, one.labels, strict=True) if label]
-        assert sorted(positive) == sorted(known[split])
-        assert sorted(texts[1::2]) == sorted(2 * list(set(texts[1::2])))
-        assert all(second.startswith(" ") for second in texts[1::2])
-    test = read_split(directory, "test").symbols.tobytes().decode()
-    assert test.count("no-spac") == test.count("e-at-all") == 2
+        texts = [row.tobytes().decode() for row in one.symbols.reshape(-1, 400)]
+        names = [text.split(" begins")[0] for text in texts[::2]]
+        others = [text.split(" and ")[1].split(" ends")[0] for text in texts[1::2]]
+        same = [first == second for first, second in zip(names, others, strict=True)]
+        assert same == one.labels.astype(bool).tolist()
+        assert sum(same) == own
+        assert sorted(names) == sorted(2 * list(set(names)))
+        assert sorted(others) == sorted(names)
 
 
 def test_a_single_review_has_no_other_to_be_paired_with(tmp_path):
-    request = reviews(tmp_path, ["one and two"] * 4, ["three and four"])
-    with pytest.raises(InputError, match="the test split has a single review"):
-        made("retrieval:pairs=halves", "local", tmp_path / "cache", request)
+    request = reviews(tmp_path, ["one" * 300] * 4, ["two" * 300, "three"])
+    with pytest.raises(InputError, match="the test split has a single review of 800 bytes"):
+        made("retrieval:pairs=ends", "local", tmp_path / "cache", request)
     with pytest.raises(InputError, match="no source 'synthetic' with these parameters"):
-        made("retrieval:pairs=halves", "synthetic", tmp_path / "cache", Request())
+        made("retrieval:pairs=ends", "synthetic", tmp_path / "cache", Request())
 
 
 def test_limits_keep_enough_to_evaluate_on():

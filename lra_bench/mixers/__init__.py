@@ -35,6 +35,7 @@ mixers: Registry[Mixer] = Registry(
         "hgrn": f"{_HERE}.hgrn:HGRN",
         "lightnet": f"{_HERE}.lightnet:LightNet",
         "deltanet": f"{_HERE}.deltanet:DeltaNet",
+        "path": f"{_HERE}.path:Path",
         "decay": f"{_HERE}.decay:Decay",
         "transnormer": f"{_HERE}.transnormer:TransNormer",
     },

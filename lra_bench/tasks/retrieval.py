@@ -56,15 +56,15 @@ class Retrieval(Task):
     def __init__(
         self,
         *,
-        pairs: Literal["papers", "halves"] = "papers",
+        pairs: Literal["papers", "ends"] = "papers",
         difficulty: Literal["easy", "medium", "hard"] = "medium",
     ) -> None:
-        """Choose what is paired: papers, or halves of IMDb's reviews (are they of the same one?).
+        """Choose what is paired: papers, or ends of IMDb's reviews (are they of the same one?).
 
         The difficulty is the synthetic stand-in's; real documents have none.
         """
         self.pairs, self.difficulty = pairs, difficulty
-        if pairs == "halves":
+        if pairs == "ends":
             self.layouts = imdb.LAYOUTS
 
     def sources(self) -> list[str]:
@@ -73,12 +73,12 @@ class Retrieval(Task):
         return has if self.pairs == "papers" else [one for one in has if one != "synthetic"]
 
     def dataset(self, source: str, request: Request) -> str:
-        """`aan`, `acl-ocl`, what another file in AAN's layout holds, halves, or the stand-in."""
+        """`aan`, `acl-ocl`, what another file in AAN's layout holds, ends, or the stand-in."""
         if source == "synthetic":
             return f"synthetic-retrieval-{self.difficulty}"
         only_synthetic(self.name, "difficulty", self.difficulty, "medium", source)
-        if self.pairs == "halves":
-            return "imdb-halves"
+        if self.pairs == "ends":
+            return "imdb-ends"
         if source == "hub" or (found := self.found(request)).layout is CORPUS:
             return "acl-ocl"
         from lra_bench.data.sources.pairs_tsv import dataset
@@ -87,14 +87,14 @@ class Retrieval(Task):
 
     def local(self, request: Request) -> Iterator[Examples]:
         """Read the TSV files of the LRA release, or build pairs from ACL-OCL's or IMDb's files."""
-        from lra_bench.data.sources import acl_ocl, review_halves
+        from lra_bench.data.sources import acl_ocl, review_ends
         from lra_bench.data.sources.pairs_tsv import read
         from lra_bench.data.sources.stream import first_examples
         from lra_bench.data.sources.tables import parquet
 
         found = self.found(request)
-        if self.pairs == "halves":
-            yield from review_halves.pairs(imdb.local(found, review_halves.whole(request)), request)
+        if self.pairs == "ends":
+            yield from review_ends.pairs(imdb.local(found, review_ends.whole(request)), request)
             return
         if found.layout is CORPUS:
             papers = parquet(found.files[:1], acl_ocl.PAPER_COLUMNS)
@@ -106,12 +106,12 @@ class Retrieval(Task):
 
     def hub(self, request: Request) -> Iterator[Examples]:
         """Build pairs from the hub's ACL-OCL corpus, or from its IMDb reviews."""
-        from lra_bench.data.sources import acl_ocl, review_halves
+        from lra_bench.data.sources import acl_ocl, review_ends
         from lra_bench.data.sources.hub import table
 
-        if self.pairs == "halves":
-            texts = imdb.hub(self.name, review_halves.whole(request))
-            return review_halves.pairs(texts, request)
+        if self.pairs == "ends":
+            texts = imdb.hub(self.name, review_ends.whole(request))
+            return review_ends.pairs(texts, request)
 
         papers, citations = (
             table(self.name, acl_ocl.REPOSITORY, "train", columns, file)

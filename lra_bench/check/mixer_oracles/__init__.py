@@ -20,6 +20,7 @@ from lra_bench.check.mixer_oracles.linformer import LinformerOracle
 from lra_bench.check.mixer_oracles.local import LocalOracle
 from lra_bench.check.mixer_oracles.mega import MegaOracle
 from lra_bench.check.mixer_oracles.nystrom import NystromOracle
+from lra_bench.check.mixer_oracles.path import PathOracle
 from lra_bench.check.mixer_oracles.performer import PerformerOracle
 from lra_bench.check.mixer_oracles.reformer import ReformerOracle
 from lra_bench.check.mixer_oracles.s4d import S4DOracle
@@ -41,6 +42,7 @@ from lra_bench.mixers.linformer import Linformer
 from lra_bench.mixers.local import Local
 from lra_bench.mixers.mega import Mega
 from lra_bench.mixers.nystrom import Nystrom
+from lra_bench.mixers.path import Path
 from lra_bench.mixers.performer import Performer
 from lra_bench.mixers.reformer import Reformer
 from lra_bench.mixers.s4d import S4D
@@ -70,6 +72,7 @@ _BUILT_IN: dict[type[Mixer], MixerOracle] = {
     HGRN: HGRNOracle(),
     LightNet: LightNetOracle(),
     DeltaNet: DeltaNetOracle(),
+    Path: PathOracle(),
     Decay: DecayOracle(),
     TransNormer: TransNormerOracle(),
 }

@@ -1,8 +1,9 @@
-"""Retrieval pairs from texts anyone can have: the two halves of one review, or of two.
+"""Retrieval pairs from texts anyone can have: beginning and end of one review, or of two.
 
-A text is cut at the first space behind its middle. Each first half is in one pair with its own
-second half and in one with another text's, so that a half alone tells nothing; every tenth text of
-the training split is the validation split's, so that no text is in two splits.
+Both are of one length in all pairs, for halves of one text are about as long as each other, which
+would tell. Each beginning is in one pair with its own end and in one with another text's, so that
+neither alone tells anything; every tenth text of the training split is the validation split's, so
+that no text is in two splits.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from lra_bench.data.request import Request
 from lra_bench.errors import InputError
 
 SEED = 2011
+LENGTH = 400  # bytes of each; shorter texts than twice that are left out
 BATCH = 1024  # pairs
 MOST = {"validation": 5_000, "test": 10_000}  # pairs, of 50,000 that could be tested on
-SPACE = 32
 
 
 def pairs(texts: Iterator[Examples], request: Request) -> Iterator[Examples]:
@@ -39,26 +40,16 @@ def pairs(texts: Iterator[Examples], request: Request) -> Iterator[Examples]:
     validation = train[9::10]
     del train[9::10]
     for split, own in zip(SPLITS, (train, validation, test), strict=True):
-        yield from _of_split(split, [halves(text) for text in own if len(text) > 1], request)
+        yield from _of_split(split, [text for text in own if len(text) >= 2 * LENGTH], request)
 
 
-def halves(
-    text: UInt8[ndarray, " bytes"],
-) -> tuple[UInt8[ndarray, " first"], UInt8[ndarray, " second"]]:
-    """Cut a text of two bytes or more at the first space behind its middle, or in its middle."""
-    middle = len(text) // 2
-    (spaces,) = np.nonzero(text[middle:-1] == SPACE)
-    cut = middle + int(spaces[0]) if len(spaces) else middle
-    return text[:cut], text[cut:]
-
-
-def _of_split(
-    split: str, own: list[tuple[ndarray, ndarray]], request: Request
-) -> Iterator[Examples]:
-    """As many pairs as are wanted, a positive and a negative one of each first half."""
+def _of_split(split: str, own: list[UInt8[ndarray, " _"]], request: Request) -> Iterator[Examples]:
+    """As many pairs as are wanted, a positive and a negative one of each beginning."""
     if len(own) < 2:
         if own:
-            raise InputError(f"the {split} split has a single review: two or more can be paired")
+            raise InputError(
+                f"the {split} split has a single review of {2 * LENGTH} bytes: or more"
+            )
         return
     order = np.random.default_rng([SEED, SPLITS.index(split)]).permutation(len(own))
     firsts, seconds = np.repeat(order, 2), np.repeat(order, 2)
@@ -67,9 +58,9 @@ def _of_split(
     wanted = request.cap(split, min(len(labels), MOST.get(split, len(labels))))
     for start in range(0, wanted, BATCH):
         chosen = range(start, min(start + BATCH, wanted))
-        pieces = [own[at[n]][which] for n in chosen for which, at in enumerate((firsts, seconds))]
-        lengths = np.array([len(piece) for piece in pieces])
-        yield Examples(split, np.concatenate(pieces), lengths, labels[chosen.start : chosen.stop])
+        pieces = [(own[firsts[n]][:LENGTH], own[seconds[n]][-LENGTH:]) for n in chosen]
+        symbols, lengths = np.concatenate(pieces, axis=None), np.full(2 * len(pieces), LENGTH)
+        yield Examples(split, symbols, lengths, labels[chosen.start : chosen.stop])
         request.progress(chosen.stop, wanted)
 
 
