@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from lra_bench.check.oracles import oracle_of
 from lra_bench.encodings import encodings
+from lra_bench.encodings.alibi import Alibi
 from lra_bench.encodings.base import Encoding, Geometry, Layout
 
 N, HEADS, WIDTH = 13, 3, 8
@@ -40,7 +41,16 @@ TRANSFORMS = [
     "spe-conv:realisations=6,kernel=20,gated=false",
     "spe-conv:realisations=6,kernel=9,grid=true",
 ]
-BIASES = ["alibi", "t5", "t5:buckets=8,distance=7", "kerple", "kerple:kernel=power", "fire"]
+BIASES = [
+    "alibi",
+    "t5",
+    "t5:buckets=8,distance=7",
+    "t5:buckets=8,distance=7,bidirectional=false",
+    "kerple",
+    "kerple:kernel=power,shared=false",
+    "fire",
+    "fire:signed=false",
+]
 BIASES += ["fire:threshold=5,shared=true"]
 MIXES = ["fastrpb", "fastrpb:symmetric=true", "fastrpb:grid=true"]
 MIXES += ["fastrpb:grid=true,symmetric=true"]
@@ -175,3 +185,21 @@ def test_mixing_equals_the_toeplitz_product(spec: str, prefix: int) -> None:
     with torch.no_grad():
         found = encoding.mix(v, encoding.prepare(layout(padded=True)))
     close(found, matrix @ v.double())
+
+
+@pytest.mark.parametrize(
+    ("heads", "exponents"),
+    [
+        (1, [8]),
+        (4, [2, 4, 6, 8]),
+        (6, [2, 4, 6, 8, 1, 3]),
+        (12, [1, 2, 3, 4, 5, 6, 7, 8, 0.5, 1.5, 2.5, 3.5]),
+    ],
+)
+def test_slopes_are_those_of_the_authors_code(heads: int, exponents: list[float]) -> None:
+    """What `get_slopes` of ofirpress/attention_with_linear_biases gives."""
+    geometry = Geometry(length=16, heads=heads, head_dim=4, dim=4 * heads)
+    encoding = encodings.create(encodings.parse("alibi"), geometry)
+    assert isinstance(encoding, Alibi)
+    expected = torch.tensor([2.0**-exponent for exponent in exponents])
+    torch.testing.assert_close(encoding.slopes, expected)

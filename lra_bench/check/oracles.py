@@ -474,8 +474,16 @@ class AlibiOracle(PairOracle):
     """A slope a head."""
 
     def score(self, encoding: Alibi, head: int, m: int, n: int) -> float:
-        """−2^(−8h/H) |m − n|."""
-        return -(2 ** (-8 * (head + 1) / encoding.geometry.heads)) * abs(m - n)
+        """−slope |m − n|."""
+        return -_alibi_slopes(encoding.geometry.heads)[head] * abs(m - n)
+
+
+def _alibi_slopes(heads: int) -> list[float]:
+    """A geometric sequence for a power of two; else that of the lower one, and between it."""
+    lower = 2 ** math.floor(math.log2(heads))
+    if lower == heads:
+        return [2.0 ** (-8 * head / heads) for head in range(1, heads + 1)]
+    return _alibi_slopes(lower) + _alibi_slopes(2 * lower)[::2][: heads - lower]
 
 
 class T5Oracle(PairOracle):
@@ -484,12 +492,14 @@ class T5Oracle(PairOracle):
     def score(self, encoding: T5, head: int, m: int, n: int) -> float:
         """The entry of the bucket that m − n falls into."""
         buckets = encoding.table.shape[1]
-        half, single = buckets // 2, buckets // 4
+        both = bool(encoding.bucket[0] != encoding.bucket[encoding.distance])
+        half = buckets // 2 if both else buckets
+        single, away = half // 2, abs(m - n) if both else max(m - n, 0)
         borders = [float(edge) for edge in range(single + 1)]
         growth = (encoding.distance / single) ** (1 / (half - single))
         borders += [single * growth**step for step in range(1, half - single)]
-        inside = [b for b, border in enumerate(borders) if abs(m - n) >= border * (1 - 1e-12)]
-        return float(encoding.table.detach()[head, inside[-1] + (half if n > m else 0)])
+        inside = [b for b, border in enumerate(borders) if away >= border * (1 - 1e-12)]
+        return float(encoding.table.detach()[head, inside[-1] + (half if both and n > m else 0)])
 
 
 class KerpleOracle(PairOracle):
@@ -508,11 +518,12 @@ class FireOracle(PairOracle):
     """The interpolated function of FIRE."""
 
     def score(self, encoding: Fire, head: int, m: int, n: int) -> float:
-        """f(±ψ(|m − n|) / ψ(max(L, m, n)))."""
+        """f(±ψ(|m − n|) / ψ(max(L, m, n))), or f(ψ(|m − n|) / ψ(max(L, m)))."""
         c = abs(encoding.c.item())
-        far = max(abs(encoding.stretch.item()) * encoding.start, m, n)
+        far = max(abs(encoding.stretch.item()) * encoding.start, m, n if encoding.signed else 0)
         ratio = math.log(c * abs(m - n) + 1) / math.log(c * far + 1)
-        x = torch.tensor([ratio if m >= n else -ratio], dtype=torch.float64)
+        ahead = encoding.signed and n > m
+        x = torch.tensor([-ratio if ahead else ratio], dtype=torch.float64)
         hidden = torch.relu(_linear(encoding.inner, x))
         return float(_linear(encoding.outer, hidden)[head])
 

@@ -20,13 +20,16 @@ class Fire(Encoding):
     layer and one output a head; c and the threshold L are learned. The paper treats causal
     attention, m ≥ n. Here both directions are needed: the distance keeps its sign,
     sign(m − n) ψ(|m − n|), and the normaliser takes the larger of m and n, so that the ratio
-    stays within [−1, 1]; for m ≥ n this is the published formula.
+    stays within [−1, 1]; for m ≥ n this is the published formula. `signed=false` is the paper's
+    listing taken at its word, which was written for m ≥ n: ψ(|m − n|) / ψ(max(L, m)) everywhere, by
+    which both directions look alike but for the normaliser, and ratios may exceed 1.
 
     Args:
         geometry: sizes of the model and of the data.
         width: hidden units of f.
         threshold: L at the start.
         shared: one function for all layers (FIRE-S in the paper) rather than one a layer.
+        signed: whether the distance keeps its sign.
     """
 
     bias_kind = "dense"
@@ -38,9 +41,10 @@ class Fire(Encoding):
         width: int = 32,
         threshold: float = 512.0,
         shared: bool = False,
+        signed: bool = True,
     ) -> None:
         super().__init__(geometry)
-        self.shared = shared
+        self.shared, self.signed = shared, signed
         self.per_layer = not shared
         self.start = threshold
         self.c = nn.Parameter(torch.tensor(0.1))
@@ -70,8 +74,11 @@ class Fire(Encoding):
         self, queries: Float[Tensor, " m"], keys: Float[Tensor, " n"]
     ) -> Float[Tensor, "heads m n"]:
         m, n = queries.unsqueeze(1), keys.unsqueeze(0)
-        far = torch.maximum(torch.maximum(m, n), self.stretch.abs() * self.start)
-        ratio = torch.sign(m - n) * self._psi((m - n).abs()) / self._psi(far)
+        last = torch.maximum(m, n) if self.signed else m
+        far = torch.maximum(last, self.stretch.abs() * self.start)
+        ratio = self._psi((m - n).abs()) / self._psi(far)
+        if self.signed:
+            ratio = torch.sign(m - n) * ratio
         # bfloat16 would tell no more than some hundred distances apart.
         with torch.autocast(queries.device.type, enabled=False):
             hidden = torch.relu(self.inner(ratio.unsqueeze(-1).to(self.c.dtype)))

@@ -17,21 +17,28 @@ class Kerple(Encoding):
     """Scores lowered by a learned function of distance, its shape by head (Chi et al. 2022).
 
     log: b = −r₁ log(1 + r₂ |m − n|); power: b = −r₁ |m − n|^r₂ with r₂ ≤ 2, beyond which the
-    kernel is no longer conditionally positive definite. r₁, r₂ > 0 are learned a head and a layer.
+    kernel is no longer conditionally positive definite. r₁, r₂ > 0 are learned a head.
     Positivity is by softplus (and 2σ for the exponent) in place of the authors' clipping, which
     stops the gradient at the border.
 
     Args:
         geometry: sizes of the model and of the data.
         kernel: which function of distance.
+        shared: the same numbers in all layers, as in the authors' code, rather than some a layer.
     """
 
     relative = True
-    per_layer = True
     bias_kind = "toeplitz"
 
-    def __init__(self, geometry: Geometry, *, kernel: Literal["log", "power"] = "log") -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        *,
+        kernel: Literal["log", "power"] = "log",
+        shared: bool = True,
+    ) -> None:
         super().__init__(geometry)
+        self.per_layer = not shared
         self.kernel = kernel
         # The authors draw the factor of the distance from (0, 1), the other one from (0, 2).
         scale, shape = (2.0, 1.0) if kernel == "log" else (1.0, 2.0)

@@ -17,11 +17,13 @@ class T5(Encoding):
 
     Half of the buckets serve each direction. Within a direction the first half of its buckets
     holds one distance each, the rest grow logarithmically up to `distance`, and the last one
-    takes all that is farther. Shared by the layers, as published.
+    takes all that is farther. Shared by the layers, as published. In one direction, as in T5's
+    decoder, all buckets serve the keys before the query, and those after it have the first one's.
 
     Args:
         geometry: sizes of the model and of the data.
         buckets: how many buckets, both directions together.
+        bidirectional: whether keys after the query have buckets of their own.
         distance: where the last bucket begins to take everything.
 
     Raises:
@@ -32,15 +34,28 @@ class T5(Encoding):
     bias_kind = "toeplitz"
     bucket: Tensor
 
-    def __init__(self, geometry: Geometry, *, buckets: int = 32, distance: int = 128) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        *,
+        buckets: int = 32,
+        distance: int = 128,
+        bidirectional: bool = True,
+    ) -> None:
         super().__init__(geometry)
         if buckets < 4 or buckets % 4:
             raise InputError(f"t5: buckets={buckets}; a multiple of 4 is needed")
-        if distance <= buckets // 4:
+        parts = 4 if bidirectional else 2
+        if distance <= buckets // parts:
             raise InputError(
-                f"t5: distance={distance}; more than buckets/4 = {buckets // 4} needed"
+                f"t5: distance={distance}; more than buckets/{parts} = {buckets // parts} needed"
             )
-        near = [_bucket(offset, buckets, distance) for offset in range(-distance, distance + 1)]
+        side = buckets // 2 if bidirectional else buckets
+        near = [
+            (buckets - side if offset < 0 else 0)
+            + _bucket(abs(offset) if bidirectional else max(offset, 0), side, distance)
+            for offset in range(-distance, distance + 1)
+        ]
         self.distance = distance
         self.register_buffer("bucket", torch.tensor(near), persistent=False)
         self.table = nn.Parameter(torch.randn(geometry.heads, buckets) * geometry.dim**-0.5)
@@ -56,12 +71,10 @@ class T5(Encoding):
         return codes
 
 
-def _bucket(offset: int, buckets: int, distance: int) -> int:
-    """Bucket of query position minus key position."""
-    half, single = buckets // 2, buckets // 4
-    ahead = half if offset < 0 else 0
-    away = abs(offset)
+def _bucket(away: int, buckets: int, distance: int) -> int:
+    """Bucket of a distance among those of one direction."""
+    single = buckets // 2
     if away < single:
-        return ahead + away
+        return away
     growth = math.log2(away / single) / math.log2(distance / single)
-    return ahead + min(half - 1, single + math.floor(growth * (half - single) + 1e-9))
+    return min(buckets - 1, single + math.floor(growth * (buckets - single) + 1e-9))
