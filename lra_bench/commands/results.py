@@ -1,4 +1,4 @@
-"""`lra-bench results`: show what is in a results store, merge stores, examine one."""
+"""`lra-bench results`: show what is in a store, merge stores, examine one, validate some."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from lra_bench.command_parser import CommandParser
 from lra_bench.errors import InputError, one_line
 
-HELP = "show what is in a results store; merge stores; find what is wrong in one"
+HELP = "show what is in a results store; merge stores; find what is wrong in one; validate some"
 
-_ACTIONS = ("merge", "doctor")
+_ACTIONS = ("merge", "doctor", "validate")
 _OPTIONS = {"show": ("json", "csv"), "merge": ("into",), "doctor": ("fix",)}
 
 
@@ -20,11 +20,12 @@ def add_arguments(parser: CommandParser) -> None:
     parser.usage = (
         "lra-bench results DIR [--json | --csv]\n"
         "       lra-bench results merge DIR [DIR ...] --into DIR\n"
-        "       lra-bench results doctor DIR [--fix]"
+        "       lra-bench results doctor DIR [--fix]\n"
+        "       lra-bench results validate DIR [DIR ...]"
     )
     parser.add_argument(
         "words",
-        metavar="[merge|doctor] DIR",
+        metavar="[merge|doctor|validate] DIR",
         nargs="+",
         help="results stores, and what to do with them (show, unless named)",
     )
@@ -43,7 +44,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show, merge or examine."""
+    """Show, merge, examine or validate."""
     action, *names = arguments.words
     if action not in _ACTIONS:
         action, names = "show", arguments.words
@@ -54,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     stores = [Path(name) for name in names]
     if action == "merge":
         return _merge(stores, arguments.into)
+    if action == "validate":
+        return _validate(stores)
     if len(stores) != 1:
         raise InputError(f"results {action} takes one store, not {len(stores)}")
     if action == "doctor":
@@ -90,6 +93,22 @@ def _merge(sources: list[Path], into: Path | None) -> int:
         f"{len(merged.decided)} differed"
     )
     return 0
+
+
+def _validate(directories: list[Path]) -> int:
+    """Exit code 1 where there is a finding."""
+    from lra_bench.results.store import ResultsStore
+    from lra_bench.results.validate import validate
+
+    if not directories:
+        raise InputError("results validate needs stores: validate DIR [DIR ...]")
+    stores = [ResultsStore(directory) for directory in directories]
+    findings = validate(stores)
+    for finding in findings:
+        print(one_line(f"{finding.where}: {finding.problem}; {finding.advice}"))
+    count = sum(len(store.files()) for store in stores)
+    print(f"{count} records in {len(stores)} stores; {len(findings)} findings")
+    return int(bool(findings))
 
 
 def _doctor(directory: Path, fix: bool) -> int:

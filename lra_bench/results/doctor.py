@@ -39,6 +39,18 @@ class Finding:
 def examine(store: ResultsStore) -> list[Finding]:
     """Everything that is wrong in a store. Raises InputError where there is none."""
     now = _now(store)
+    records, unreadable = read_all(store)
+    return [
+        *unreadable,
+        *_half_written(store, now),
+        *about_records(store, records),
+        *_claims(store, now),
+        *_plan_and_checkpoints(store, records),
+    ]
+
+
+def read_all(store: ResultsStore) -> tuple[dict[Path, Record], list[Finding]]:
+    """The records by file, and what can't be read. Raises InputError where there is no store."""
     records: dict[Path, Record] = {}
     findings: list[Finding] = []
     for path in store.files():
@@ -48,13 +60,14 @@ def examine(store: ResultsStore) -> list[Finding]:
             findings.append(Finding("newer record", _short(store, path), _reason(path, error)))
         except InputError as error:
             findings.append(_unreadable(store, path, error))
-    findings += _half_written(store, now)
-    findings += _duplicates(store, records)
-    findings += _altered(store, records)
-    findings += _other_data(store, records)
-    findings += _claims(store, now)
-    findings += _plan_and_checkpoints(store, records)
-    return findings
+    return records, findings
+
+
+def about_records(store: ResultsStore, records: dict[Path, Record]) -> Iterator[Finding]:
+    """Copies, records that were altered, and those of other data than the rest."""
+    yield from _duplicates(store, records)
+    yield from _altered(store, records)
+    yield from _other_data(store, records)
 
 
 def _unreadable(store: ResultsStore, path: Path, error: InputError) -> Finding:
